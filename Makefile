@@ -1,0 +1,58 @@
+# Strongroom. Needs make and Python 3.11 or newer, nothing else.
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench clean FORCE
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV := $(VENV)/.dev
+# Options for `strongroom up`, for example: make run ARGS="--https-port 9443"
+ARGS ?=
+# What pytest runs instead of everything, for example: make test TESTS="tests/unit -x"
+TESTS ?=
+WORKERS ?= 2
+
+# A clone that was moved or copied brings an environment that points elsewhere: make it again.
+ifneq "$(shell cat $(VENV)/.root 2>/dev/null)" "$(shell pwd)"
+$(RUNTIME) $(DEV): FORCE
+endif
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+setup: $(DEV)  ## create .venv with everything for development and tests
+
+run: $(RUNTIME)  ## start the whole service with demo workspaces; Ctrl-C stops it
+	@exec $(BIN)/strongroom up --demo $(ARGS)
+
+# The browser suite has a run of its own: Playwright keeps an event loop in the process it has been used in.
+test: lint  ## lint, then run every test on a real PostgreSQL and in a real browser
+	@$(BIN)/python tests/browser/install_chromium.py
+ifneq "$(TESTS)" ""
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
+else
+	$(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/browser tests
+	$(BIN)/python -m pytest tests/browser
+endif
+
+lint: $(DEV)  ## ruff and pyright, strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/basedpyright
+
+bench: $(DEV)  ## measure against the targets and write docs/performance.md
+	@exec $(BIN)/python tests/bench/run.py
+
+clean:  ## remove .venv and caches; the data in var/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): requirements.lock pyproject.toml
+	@sh config/setup.sh requirements.lock
+	@touch $@
+
+$(DEV): requirements-dev.lock pyproject.toml
+	@sh config/setup.sh requirements-dev.lock
+	@touch $@ $(RUNTIME)
+
+FORCE:

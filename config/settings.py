@@ -1,0 +1,191 @@
+"""The settings: read in one place, into one frozen object."""
+
+import os
+import tomllib
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from .errors import CallError, FailedError
+
+SETTINGS_FILE = "strongroom.toml"
+TEMPLATE = """\
+# Strongroom settings. Every line is optional; what stands here after a `#` is the default.
+# bind_host = "127.0.0.1"
+# base_domain = "localhost"        # workspaces answer at https://<slug>.<base_domain>:<https_port>
+# https_port = 8443
+# http_port = 8080                 # redirects to https
+# region = "uk"                    # where new workspaces are placed
+# backup_root = "../var-backups"   # never inside this home; another disk is better
+# backup_interval_hours = 6        # at most 24
+# backup_retention_days = 30
+# web_workers = 2
+# web_threads = 4                  # requests that one web process answers at the same time
+# connection_budget = 60           # tenant connections that one process may hold open
+# production = false
+# disk_encryption_attested = false # production refuses to start until you attest it
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an operator may set. Times in seconds unless the name says otherwise."""
+
+    home: Path
+    bind_host: str = "127.0.0.1"
+    base_domain: str = "localhost"
+    https_port: int = 8443
+    http_port: int = 8080
+    region: str = "uk"
+    backup_root: Path = field(default=Path())
+    backup_interval_hours: int = 6
+    backup_retention_days: int = 30
+    web_workers: int = 2
+    web_threads: int = 4
+    connection_budget: int = 60
+    connections_per_tenant: int = 4
+    checkout_timeout: float = 2.0
+    tenant_cache_seconds: float = 1.0
+    bcrypt_cost: int = 12
+    receipts_url: str = ""
+    postgres_bindir: str = ""
+    production: bool = False
+    disk_encryption_attested: bool = False
+
+    @property
+    def keys_dir(self) -> Path:
+        """Key store: mode 0700, apart from every database."""
+        return self.home / "keys"
+
+    @property
+    def key_copies_dir(self) -> Path:
+        """Second copy of the key store, never versioned, on the backup root."""
+        return self.backup_root / "keys"
+
+    @property
+    def backup_store(self) -> Path:
+        """Folder of the local backup store."""
+        return self.backup_root / "store"
+
+    @property
+    def postgres_dir(self) -> Path:
+        """Data and socket of the embedded PostgreSQL server."""
+        return self.home / "postgres"
+
+    @property
+    def receipts_dir(self) -> Path:
+        """Sealed receipts of the local receipt store, one folder per tenant."""
+        return self.home / "receipts"
+
+    @property
+    def tls_dir(self) -> Path:
+        """Local certificate authority and server certificate."""
+        return self.home / "tls"
+
+    @property
+    def outbox_dir(self) -> Path:
+        """Mail that was sent while no SMTP server is configured, one `.eml` file each."""
+        return self.home / "outbox"
+
+    @property
+    def log_dir(self) -> Path:
+        """Log files of the embedded server and of the processes that `up` starts."""
+        return self.home / "log"
+
+    @property
+    def run_dir(self) -> Path:
+        """Locks and sockets; nothing here outlives a restart."""
+        return self.home / "run"
+
+    @property
+    def backup_interval(self) -> timedelta:
+        """Time between two backups of a tenant."""
+        return timedelta(hours=self.backup_interval_hours)
+
+    def workspace_url(self, slug: str) -> str:
+        """Public address of a workspace, without a trailing slash."""
+        return self.site_url(f"{slug}.{self.base_domain}")
+
+    def site_url(self, host: str | None = None) -> str:
+        """Public address of `host` (the base domain when not given), without a trailing slash."""
+        port = "" if self.https_port == 443 else f":{self.https_port}"
+        return f"https://{host or self.base_domain}{port}"
+
+
+def load_settings(home: Path | None = None, **overrides: Any) -> Settings:
+    """Read `strongroom.toml` of `home` (default: `$STRONGROOM_HOME`, else `./var`) and check every value.
+
+    `overrides` replace what the file says; a value of `None` leaves it. Raises `CallError` that names the wrong line,
+    `FailedError` when the file cannot be read.
+    """
+    home = (home or Path(os.environ.get("STRONGROOM_HOME") or "var")).expanduser().absolute()
+    values = _read(home / SETTINGS_FILE) | {k: v for k, v in overrides.items() if v is not None}
+    checked = {name: _checked(name, value) for name, value in values.items()}
+    root = Path(checked.pop("backup_root", home.with_name(home.name + "-backups"))).expanduser()
+    settings = Settings(home=home, backup_root=Path(os.path.abspath(home / root)), **checked)
+    _check_together(settings)
+    return settings
+
+
+def write_default_settings(home: Path) -> None:
+    """Put a commented settings file into `home` if it has none."""
+    path = home / SETTINGS_FILE
+    if not path.exists():
+        path.write_text(TEMPLATE, encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CallError(f"{path} is not valid TOML: {error}.") from error
+    except OSError as error:
+        raise FailedError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+_DEFAULTS: dict[str, object] = {f.name: f.default for f in fields(Settings) if f.name != "home"}
+
+
+def _checked(name: str, value: object) -> Any:
+    if name not in _DEFAULTS:
+        raise CallError(f"There is no setting “{name}”; the settings are: {', '.join(sorted(_DEFAULTS))}.")
+    expected: type[object] = str if name == "backup_root" else type(_DEFAULTS[name])
+    if name == "backup_root" and isinstance(value, Path):
+        return value
+    if expected is float and type(value) is int:
+        return float(value)
+    if type(value) is not expected:
+        raise CallError(f"The setting “{name}” must be a {_WORDS[expected]}, not {value!r}.")
+    return value
+
+
+_WORDS: dict[type, str] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_RANGES = {
+    "https_port": (1, 65535),
+    "http_port": (1, 65535),
+    "backup_interval_hours": (1, 24),
+    "backup_retention_days": (1, 3650),
+    "web_workers": (1, 64),
+    "web_threads": (1, 256),
+    "connection_budget": (1, 5000),
+    "connections_per_tenant": (1, 64),
+    "bcrypt_cost": (4, 16),
+}
+
+
+def _check_together(settings: Settings) -> None:
+    for name, (low, high) in _RANGES.items():
+        value = getattr(settings, name)
+        if not low <= value <= high:
+            raise CallError(f"The setting “{name}” must lie between {low} and {high}, not {value}.")
+    if settings.https_port == settings.http_port:
+        raise CallError("https_port and http_port must differ.")
+    if settings.backup_root.is_relative_to(settings.home) or settings.home.is_relative_to(settings.backup_root):
+        raise CallError(f"backup_root ({settings.backup_root}) and home ({settings.home}) must not contain each other.")
+    if settings.production and settings.bcrypt_cost < 12:
+        raise CallError("bcrypt_cost must be at least 12 in production.")
+    if settings.production and not settings.disk_encryption_attested:
+        raise CallError("Production needs encrypted disks: set disk_encryption_attested = true once they are.")
