@@ -1,0 +1,24 @@
+"""One spelling for each e-mail address, so that look-up by a blind index finds it."""
+
+import re
+import unicodedata
+
+from ...config.errors import CallError
+
+_LONGEST = 254  # RFC 5321, with the angle brackets taken off
+_LOCAL = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}")
+_DOMAIN = re.compile(r"(?=.{4,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
+
+
+def normalise_email(text: str) -> str:
+    """Return the address in lower case, its domain in ASCII. Raises `CallError` if it is no address."""
+    local, at, domain = unicodedata.normalize("NFC", text.strip()).lower().rpartition("@")
+    try:
+        domain = domain.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        domain = ""
+    address = f"{local}{at}{domain}"
+    dots = local.startswith(".") or local.endswith(".") or ".." in local
+    if dots or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain) or len(address) > _LONGEST:
+        raise CallError("That is not a complete e-mail address, like name@example.com.", field="email")
+    return address

@@ -1,0 +1,166 @@
+"""The key store: files apart from every database, each wrapped by the master key."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...config.errors import FailedError, KeyMissingError, RefusedError
+from ...config.settings import Settings
+from . import durable
+from .credentials import DatabaseCredential
+from .objects import ObjectFolder, check_private, read_private
+from .records import PlatformKeys, TenantKeys, credential_payload, load_credential
+from .wrapping import MasterKey
+
+MASTER_FILE = "master.key"
+SERVICE_ROLES = ("strongroom_control", "strongroom_provisioner", "strongroom_migrator", "strongroom_backup")
+_KINDS = ("platform", "service", "placement", "tenant")
+_PLATFORM = "platform"
+
+Record = TypeVar("Record")
+
+
+class KeyStore:
+    """All secrets of an installation. Safe for several threads and processes.
+
+    Records that were read once are remembered as long as their file has not changed, so a key that another process
+    destroys is gone here at the next call.
+    """
+
+    def __init__(self, settings: Settings, master: MasterKey) -> None:
+        """Use `open` or `create` instead."""
+        self.master_id = master.id
+        self._objects = ObjectFolder(settings.keys_dir, settings.key_copies_dir, master)
+        self._cache: dict[tuple[str, str], tuple[tuple[int, int], object]] = {}
+
+    @classmethod
+    def open(cls, settings: Settings) -> "KeyStore":
+        """Open an existing store and prove that the master key fits.
+
+        Raises `KeyMissingError` if there is none, `RefusedError` for wrong modes, `VerificationError` for a wrong
+        master key or a damaged file.
+        """
+        folder = settings.keys_dir
+        _check_folder(folder)
+        store = cls(settings, _read_master(folder / MASTER_FILE))
+        store.platform()
+        return store
+
+    @classmethod
+    def create(cls, settings: Settings) -> "KeyStore":
+        """Make whatever is missing of master key, platform keys and service credentials; open the store.
+
+        Idempotent. Never makes a new master key while objects wrapped by another one lie in the store.
+        """
+        folder = settings.keys_dir
+        durable.make_folder(folder)
+        _check_folder(folder)
+        path = folder / MASTER_FILE
+        if not path.exists():
+            _refuse_orphaned_objects(folder)
+            durable.write_once(path, MasterKey.generate().encode())
+        durable.sweep(folder, older_than=60)  # a writer killed half-way must not leave a second master key about
+        store = cls(settings, _read_master(path))
+        store._create_platform()
+        return store
+
+    def platform(self) -> PlatformKeys:
+        """Return the secrets that belong to no tenant."""
+        return self._read("platform", _PLATFORM, PlatformKeys.load)
+
+    def service_credential(self, role: str) -> DatabaseCredential:
+        """Return the login of one of the platform's own roles (`SERVICE_ROLES`)."""
+        return self._read("service", role, load_credential)
+
+    def create_tenant(self, tenant_id: str) -> TenantKeys:
+        """Make the keys of a tenant, or return those that it has. Durable with its copy on return."""
+        payload = self._objects.create("tenant", tenant_id, TenantKeys.generate(tenant_id).payload())
+        return TenantKeys.load(tenant_id, payload)
+
+    def tenant(self, tenant_id: str) -> TenantKeys:
+        """Return the keys of a tenant. Raises `KeyMissingError` if it has none (any more)."""
+        return self._read("tenant", tenant_id, lambda payload: TenantKeys.load(tenant_id, payload))
+
+    def destroy_tenant(self, tenant_id: str) -> None:
+        """Destroy the keys of a tenant and their copy: nothing of it can be read again, backups included."""
+        self._destroy("tenant", tenant_id)
+
+    def tenant_ids(self) -> list[str]:
+        """Return the ids of all tenants that have keys."""
+        return self._objects.names("tenant")
+
+    def create_placement(self, pid: str) -> DatabaseCredential:
+        """Make the login `t_<pid>` of a placement, or return the one that it has."""
+        made = DatabaseCredential.generate(f"t_{pid}")
+        return load_credential(self._objects.create("placement", pid, credential_payload(made)))
+
+    def placement(self, pid: str) -> DatabaseCredential:
+        """Return the login of a placement. Raises `KeyMissingError` if it has none (any more)."""
+        return self._read("placement", pid, load_credential)
+
+    def destroy_placement(self, pid: str) -> None:
+        """Destroy the login of a placement and its copy."""
+        self._destroy("placement", pid)
+
+    def placement_ids(self) -> list[str]:
+        """Return the ids of all placements that have a login."""
+        return self._objects.names("placement")
+
+    def forget(self) -> None:
+        """Drop every remembered secret from memory."""
+        self._cache.clear()
+
+    def recover(self) -> int:
+        """Bring back what the second copy holds and the store has lost; return how many objects."""
+        return self._objects.recover()
+
+    def _create_platform(self) -> None:
+        self._objects.create("platform", _PLATFORM, PlatformKeys.generate().payload())
+        for role in SERVICE_ROLES:
+            self._objects.create("service", role, credential_payload(DatabaseCredential.generate(role)))
+
+    def _read(self, kind: str, name: str, load: Callable[[dict[str, Any]], Record]) -> Record:
+        stamp = self._stamp(kind, name)
+        cached = self._cache.get((kind, name))
+        if cached is not None and stamp is not None and cached[0] == stamp:
+            return cached[1]  # pyright: ignore[reportReturnType]  # the kind decides the type of the record
+        self._cache.pop((kind, name), None)
+        record = load(self._objects.read(kind, name))
+        if stamp is not None:
+            self._cache[kind, name] = stamp, record
+        return record
+
+    def _stamp(self, kind: str, name: str) -> tuple[int, int] | None:
+        try:
+            status = self._objects.path(kind, name).stat()
+        except OSError:
+            return None
+        return status.st_ino, status.st_mtime_ns
+
+    def _destroy(self, kind: str, name: str) -> None:
+        self._objects.destroy(kind, name)
+        self._cache.pop((kind, name), None)
+
+
+def _check_folder(folder: Path) -> None:
+    try:
+        check_private(folder, folder.stat())
+    except FileNotFoundError as error:
+        raise KeyMissingError(f"There is no key store in {folder}; run: strongroom init") from error
+    except OSError as error:
+        raise FailedError(f"{folder} cannot be read: {error.strerror}.") from error
+
+
+def _read_master(path: Path) -> MasterKey:
+    try:
+        return MasterKey.parse(read_private(path).decode("ascii", "replace"), path)
+    except FileNotFoundError as error:
+        raise KeyMissingError(f"The master key {path} is missing; put it back from where you keep its copy.") from error
+
+
+def _refuse_orphaned_objects(folder: Path) -> None:
+    if any(True for kind in _KINDS for _ in (folder / kind).glob("*")):
+        raise RefusedError(
+            f"The master key {folder / MASTER_FILE} is missing but keys that it wraps are there; "
+            "put it back from where you keep its copy."
+        )
