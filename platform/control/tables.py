@@ -1,0 +1,157 @@
+"""Tables of the control database: which accounts exist, where they live, and what was done to them.
+
+Nothing in here is a customer's content, and no key is: the key store is apart, so that an old copy of this database
+cannot bring an erased account back.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _now(name: str, *, nullable: bool = False) -> Column[object]:
+    default = None if nullable else func.now()
+    return Column(name, DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+region = Table("region", metadata, Column("id", Text, primary_key=True), Column("name", Text, nullable=False))
+
+plan = Table(
+    "plan",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("backup_interval_hours", Integer),  # null: the installation's setting
+    Column("backup_retention_days", Integer),
+)
+
+server = Table(
+    "server",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("region_id", Text, ForeignKey("region.id"), nullable=False),
+    Column("kind", Text, CheckConstraint("kind IN ('embedded', 'external')", name="kind"), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("port", Integer, nullable=False),
+    Column("accepts_tenants", Boolean, nullable=False, server_default=text("true")),
+    _now("created_at"),
+)
+
+tenant = Table(
+    "tenant",
+    metadata,
+    Column("id", Text, CheckConstraint("id ~ '^[a-z2-7]{16}$'", name="id"), primary_key=True),
+    Column("slug", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("plan_id", Text, ForeignKey("plan.id"), nullable=False),
+    Column("region_id", Text, ForeignKey("region.id"), nullable=False),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('pending','active','suspended','migrating','restoring','erased')", name="state"),
+        nullable=False,
+    ),
+    Column("generation", BigInteger, nullable=False, server_default=text("1")),
+    Column("placement_id", Text, ForeignKey("placement.id", use_alter=True, deferrable=True)),
+    Column("owner_email", LargeBinary),  # sealed under the tenant's own key; needed until the owner is invited
+    Column("schema_revision", Text),
+    Column("failure", Text),  # one sentence: why provisioning stopped
+    _now("created_at"),
+    _now("changed_at"),
+    _now("erased_at", nullable=True),
+    # A slug is taken until its database is verifiably gone: erased rows get their slug cleared by the last step.
+    Index("uq_tenant_slug", "slug", unique=True, postgresql_where=text("state <> 'erased'")),
+)
+
+placement = Table(
+    "placement",
+    metadata,
+    Column("id", Text, CheckConstraint("id ~ '^[a-z2-7]{16}$'", name="id"), primary_key=True),
+    Column("server_name", Text, ForeignKey("server.name"), nullable=False),
+    Column("tenant_id", Text, ForeignKey("tenant.id"), index=True),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('building','ready','current','retired','dropping','dropped')", name="state"),
+        nullable=False,
+    ),
+    Column("schema_revision", Text),
+    _now("created_at"),
+    _now("retired_at", nullable=True),
+    _now("drop_after", nullable=True),
+)
+
+backup = Table(
+    "backup",
+    metadata,
+    Column("id", Text, primary_key=True),  # sortable: UTC time and random letters
+    Column("tenant_id", Text, ForeignKey("tenant.id"), index=True),  # null: the control database and key store
+    Column("kind", Text, CheckConstraint("kind IN ('tenant', 'control')", name="kind"), nullable=False),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('running','stored','verified','failed','unchanged')", name="state"),
+        nullable=False,
+    ),
+    Column("unchanged_since", Text, ForeignKey("backup.id")),
+    Column("placement_id", Text),
+    Column("schema_revision", Text),
+    Column("object", Text),
+    Column("bytes", BigInteger),
+    Column("sha256", Text),
+    Column("fingerprint", JSONB),
+    Column("manifest", JSONB),  # counts and hashes that a restore must reproduce
+    Column("receipts", Integer),
+    Column("failure", Text),
+    Column("lease_until", DateTime(timezone=True)),
+    _now("started_at"),
+    _now("finished_at", nullable=True),
+    _now("verified_at", nullable=True),
+    Index("ix_backup_tenant_started", "tenant_id", "started_at"),
+)
+
+operator_audit = Table(
+    "operator_audit",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    _now("at"),
+    Column("operator", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("tenant_id", Text, index=True),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+)
+
+verification = Table(
+    "verification",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("kind", Text, nullable=False),  # isolation, restore …
+    _now("at"),
+    Column("passed", Boolean, nullable=False),
+    Column("report", JSONB, nullable=False),
+)

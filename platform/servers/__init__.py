@@ -1,0 +1,1 @@
+"""PostgreSQL servers that tenants' databases live on."""

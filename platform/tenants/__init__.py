@@ -1,0 +1,1 @@
+"""Customer accounts as the control plane knows them."""
