@@ -1,0 +1,1 @@
+"""The job queue, which lives in the control database."""

@@ -1,0 +1,112 @@
+"""Runs queued jobs until told to stop."""
+
+import asyncio
+import logging
+import os
+import signal
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+
+import psycopg
+from procrastinate.exceptions import ConnectorException
+from procrastinate.periodic import PeriodicRegistry
+
+from ...config.errors import UnavailableError
+from ..control.platform import Platform
+from .app import app, job_connector, worker_context
+from .upkeep import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, requeue_stalled
+
+GRACE_SECONDS = 5.0
+
+_logger = logging.getLogger(__name__)
+
+
+def run_worker(platform: Platform, *, concurrency: int = 2, wait: bool = True, grace: float = GRACE_SECONDS) -> None:
+    """Run jobs until SIGTERM or SIGINT; with `wait` false, until none is left that may run now.
+
+    One at a time in a process; the modules of the tasks must have been imported. A job that does not end within `grace`
+    seconds after the signal is left in the middle together with the process, as if it had been killed: it is queued
+    again by another worker. Raises `UnavailableError` when the control database is lost.
+    """
+    with platform.control.connect():  # says at once what the pool would say after half a minute
+        pass
+    try:
+        ended = asyncio.run(_run(platform, concurrency, wait, grace))
+    except (ConnectorException, psycopg.OperationalError) as error:
+        raise UnavailableError("The worker has lost the control database.") from error
+    if not ended:
+        raise UnavailableError("The worker has lost the control database.")
+
+
+async def _run(platform: Platform, concurrency: int, wait: bool, grace: float) -> bool:
+    """Return whether the worker ended because it was told to, or had nothing left to do."""
+    told = asyncio.Event()
+    connector = job_connector(platform.settings, platform.keys, connections=concurrency + 3)
+    # Replaced, not copied: periodic tasks are queued over the connector of the app that they were registered with.
+    with app.replace_connector(connector), _signals(told):
+        async with app.open_async():
+            await requeue_stalled(app.job_manager)
+            working = asyncio.create_task(_work(platform, concurrency, wait))
+            await _either(working, told)
+            if not working.done():
+                await _end(working, grace)
+    if not told.is_set():
+        working.result()  # raises what ended it
+    return told.is_set() or not wait
+
+
+async def _work(platform: Platform, concurrency: int, wait: bool) -> None:
+    with nullcontext() if wait else _without_periodic_tasks():
+        await app.run_worker_async(
+            concurrency=concurrency,
+            wait=wait,
+            listen_notify=wait,
+            additional_context=worker_context(platform),
+            install_signal_handlers=False,
+            update_heartbeat_interval=HEARTBEAT_SECONDS,
+            stalled_worker_timeout=DEAD_AFTER_SECONDS,
+        )
+
+
+async def _either(working: "asyncio.Task[None]", told: asyncio.Event) -> None:
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait({working, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+async def _end(working: "asyncio.Task[None]", grace: float) -> None:
+    """Let running jobs end; end the process when they take longer than `grace` seconds."""
+    working.cancel()  # procrastinate's way to say: take no new job, wait for the running ones
+    await asyncio.wait({working}, timeout=grace)
+    if not working.done():
+        _logger.warning("Jobs still run %.0f seconds after the signal; they will be queued again.", grace)
+        # A thread cannot be stopped from outside, and the interpreter would wait for it.
+        os._exit(0)
+
+
+@contextmanager
+def _without_periodic_tasks() -> Generator[None]:
+    """Whoever wants the waiting jobs done does not ask for those that the clock would add."""
+    registry = app.periodic_registry
+    app.periodic_registry = PeriodicRegistry()
+    try:
+        yield
+    finally:
+        app.periodic_registry = registry
+
+
+@contextmanager
+def _signals(told: asyncio.Event) -> Generator[None]:
+    """Set `told` on SIGTERM and SIGINT, where signals can be caught: in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)
