@@ -1,0 +1,1 @@
+"""Host name → tenant → connection with the tenant's own credential. The way in is `registry.Registry`."""
