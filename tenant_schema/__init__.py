@@ -1,0 +1,1 @@
+"""A tenant's own database: tables, migrations and the queries over them."""

@@ -1,0 +1,1 @@
+"""Alembic revisions of a tenant's database, run in process by `tenant_schema/migrate.py`."""
