@@ -1,0 +1,43 @@
+"""Makes a home ready for use, and knows whether one is."""
+
+from ..config.errors import FailedError
+from ..config.settings import Settings
+from ..platform.control.platform import open_platform
+from ..platform.servers import queries as servers
+from .names import MAINTENANCE, PROVISIONER
+from .postgres.embedded import EmbeddedServer
+from .postgres.setup import EMBEDDED_NAME, set_up
+from .sessions import open_as
+from .template import ensure_template
+
+_MARK = "initialised"
+
+
+def is_initialised(settings: Settings) -> bool:
+    """Whether `initialise_home` has come to its end in this home."""
+    return (settings.home / _MARK).exists()
+
+
+def initialise_home(settings: Settings) -> None:
+    """Make whatever is missing: folders, keys, PostgreSQL, the control database, the template. Idempotent.
+
+    Raises `RefusedError` if the home belongs to somebody else, `FailedError` if something of the machine is missing.
+    """
+    server = EmbeddedServer(settings)
+    server.initialise()
+    with server.session():
+        set_up(settings, server)
+        with open_platform(settings) as platform, platform.control.connect() as conn:
+            embedded = servers.by_name(conn, EMBEDDED_NAME)
+            with open_as(platform, embedded, PROVISIONER, MAINTENANCE) as session:
+                ensure_template(platform, embedded, session)
+    _mark(settings)
+
+
+def _mark(settings: Settings) -> None:
+    """Last of all: a run that was killed before starts over."""
+    try:
+        (settings.home / _MARK).touch()
+        settings.backup_root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise FailedError(f"{error.filename or settings.home} cannot be made: {error.strerror}.") from error

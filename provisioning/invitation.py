@@ -1,0 +1,45 @@
+"""The owner's invitation: written into the new database as the tenant's own role, with what a workspace starts with."""
+
+from datetime import UTC, datetime, timedelta
+
+from ..platform.control.platform import Platform
+from ..platform.keys.fields import FieldCipher
+from ..platform.mail import outbox
+from ..platform.tenants import requests
+from ..platform.tenants.records import Tenant
+from ..tenant_schema.ids import new_uuid7
+from ..tenant_schema.queries import invitations
+from ..tenant_schema.seeds import seed_categories
+from ..tenant_schema.tables import invitation
+
+GOOD_FOR = timedelta(days=30)
+
+
+def invite_owner(platform: Platform, tenant: Tenant) -> None:
+    """Write invitation, letter and starting categories in one transaction. Does nothing where they are already."""
+    with platform.control.connect() as conn:
+        email = requests.owner_email(conn, platform.keys, tenant.id)
+    cipher, row_id = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7()
+    with platform.registry.connect(tenant, before_opening=True) as conn, conn.begin():
+        seed_categories(conn)
+        new = invitations.insert(
+            conn,
+            id=row_id,
+            token_hash=requests.invitation_token_hash(platform.keys, tenant.id),
+            email=cipher.seal(invitation.c.email, row_id, email),
+            email_index=cipher.blind(invitation.c.email_index, email),
+            role="owner",
+            invited_by=None,
+            expires_at=datetime.now(UTC) + GOOD_FOR,
+        )
+        if new:
+            outbox.queue(conn, cipher, email, f"Your workspace {tenant.name} is ready", _letter(platform, tenant))
+
+
+def _letter(platform: Platform, tenant: Tenant) -> str:
+    link = requests.invitation_link(platform.settings, platform.keys, tenant)
+    return (
+        f"Your workspace {tenant.name} is ready.\n\n"
+        f"Choose your password here, within {GOOD_FOR.days} days:\n{link}\n\n"
+        f"Afterwards you sign in at {platform.settings.workspace_url(tenant.slug)}\n"
+    )

@@ -1,0 +1,1 @@
+"""PostgreSQL servers: the embedded one's life, the programs, the roles and gates that every server gets."""

@@ -1,0 +1,100 @@
+"""What stands in an embedded server's configuration files. Pure: text from a few facts."""
+
+from pathlib import Path
+
+PORT = 5432  # only part of the socket's name
+SUPERUSER = "strongroom_admin"
+_MAP = "strongroom"
+
+# Statements and row values are customers' data: they never reach the log.
+_SETTINGS = """\
+# Written by Strongroom at every start; what ALTER SYSTEM sets comes after it and wins.
+listen_addresses = ''
+port = {port}
+unix_socket_directories = '{socket_dir}'
+max_connections = {max_connections}
+shared_buffers = {shared_buffers_mb}MB
+dynamic_shared_memory_type = posix
+timezone = 'UTC'
+log_timezone = 'UTC'
+lc_messages = 'C'
+password_encryption = scram-sha-256
+autovacuum_naptime = 5min
+recovery_init_sync_method = {sync_method}
+checkpoint_timeout = 15min
+jit = off
+update_process_title = off
+logging_collector = off
+log_destination = 'stderr'
+log_line_prefix = '%m [%p] '
+log_statement = none
+log_min_error_statement = panic
+log_error_verbosity = terse
+log_connections = off
+log_disconnections = off
+log_checkpoints = off
+log_hostname = off
+"""
+
+# A throw-away instance may lose everything: its folder is removed afterwards.
+_THROW_AWAY = """\
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+wal_level = minimal
+max_wal_senders = 0
+autovacuum = off
+max_wal_size = 4GB
+createrole_self_grant = 'set, inherit'
+"""
+
+_HBA = f"""\
+# Written by Strongroom at every start. The first matching line decides.
+# TYPE  DATABASE            USER                                  METHOD
+local   all                 {SUPERUSER}                      peer map={_MAP}
+local   strongroom_control  strongroom_control                    scram-sha-256
+local   postgres            strongroom_provisioner                scram-sha-256
+local   all                 strongroom_migrator,strongroom_backup scram-sha-256
+local   sameuser            +tenant_logins                        scram-sha-256
+local   all                 all                                   reject
+"""
+
+
+def settings_text(socket_dir: Path, memory: int, sync_method: str = "syncfs") -> str:
+    """Return postgresql.conf for a machine with `memory` bytes."""
+    return _SETTINGS.format(
+        port=PORT,
+        socket_dir=str(socket_dir).replace("'", "''"),
+        max_connections=max_connections(memory),
+        shared_buffers_mb=min(1024, max(64, memory // 2**20 // 32)),
+        sync_method=sync_method,
+    )
+
+
+def throw_away_settings_text(socket_dir: Path, memory: int) -> str:
+    """Return postgresql.conf for an instance whose data may be lost."""
+    return settings_text(socket_dir, memory, "fsync") + _THROW_AWAY
+
+
+def max_connections(memory: int) -> int:
+    """Return how many connections a machine with `memory` bytes carries: 25 per GiB, 100 at least, 600 at most.
+
+    A backend costs up to 2 MB (docs/performance.md), so this is about a twentieth of the memory.
+    """
+    return min(600, max(100, 25 * memory // 2**30))
+
+
+def hba_text() -> str:
+    """Return pg_hba.conf: who may connect to which database, and how each proves it."""
+    return _HBA
+
+
+def throw_away_hba_text(role: str) -> str:
+    """Return pg_hba.conf of a throw-away instance: `role` and nobody else, proved by our own account."""
+    return f"local all {role} peer map={_MAP}\nlocal all all reject\n"
+
+
+def ident_text(user: str, role: str = SUPERUSER) -> str:
+    """Return pg_ident.conf: the account `user` may be `role`."""
+    quoted = user.replace('"', '""')
+    return f'# MAP SYSTEM-USER PG-USER\n{_MAP} "{quoted}" {role}\n'

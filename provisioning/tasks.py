@@ -1,0 +1,89 @@
+"""Jobs of provisioning. Importing this module registers them with the queue."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from ..config.errors import StrongroomError
+from ..platform.control.platform import Platform
+from ..platform.jobs.app import defer_in, periodic, task
+from ..platform.tenants import placements
+from ..platform.tenants import queries as tenants
+from ..platform.tenants.records import Placement, PlacementState
+from ..platform.tenants.requests import PROVISION
+from ..platform.tenants.states import TenantState
+from .create import provision
+from .isolation.verify import verify_isolation
+from .placements import drop_placement
+from .receipts import collect_receipts
+
+_ABANDONED_AFTER = timedelta(days=1)
+
+_logger = logging.getLogger(__name__)
+
+
+@task(PROVISION)
+def provision_tenant(platform: Platform, tenant_id: str) -> None:
+    """Build the workspace that sign-up or `tenant create` asked for."""
+    provision(platform, tenant_id)
+
+
+@periodic("*/5 * * * *", "resume_provisioning")
+def resume_provisioning(platform: Platform) -> None:
+    """Queue the pending workspaces whose job was lost; one that is queued already stays as it is."""
+    with platform.control.begin() as conn:
+        for tenant in tenants.list_all(conn, [TenantState.PENDING]):
+            defer_in(
+                conn,
+                PROVISION,
+                lock=f"tenant:{tenant.id}",
+                queueing_lock=f"{PROVISION}:{tenant.id}",
+                tenant_id=tenant.id,
+            )
+
+
+@periodic("17 * * * *", "drop_placements")
+def drop_placements(platform: Platform) -> None:
+    """Drop the databases whose time is over, and finish the drops that a killed worker began."""
+    with platform.control.connect() as conn:
+        left = placements.in_state(
+            conn, PlacementState.RETIRED, PlacementState.DROPPING, PlacementState.BUILDING, PlacementState.READY
+        )
+        pending = {tenant.id for tenant in tenants.list_all(conn, [TenantState.PENDING])}
+    now = datetime.now(UTC)
+    for placement in left:
+        if is_over(placement, now) and placement.tenant_id not in pending:
+            try:
+                drop_placement(platform, placement.id)
+            except StrongroomError as error:
+                _logger.warning("The database %s is kept for now: %s", placement.database, error)
+
+
+@periodic("47 3 * * *", "collect_receipts")
+def collect_receipts_daily(platform: Platform) -> None:
+    """Remove receipts that no row names any more."""
+    removed = collect_receipts(platform)
+    if removed:
+        _logger.info("Removed %s receipt objects that nothing names.", removed)
+
+
+def is_over(placement: Placement, now: datetime) -> bool:
+    """Say whether nobody will need a placement any more: past its date, half dropped, or never finished."""
+    match placement.state:
+        case PlacementState.RETIRED:
+            return placement.drop_after is not None and placement.drop_after <= now
+        case PlacementState.DROPPING:
+            return True
+        case PlacementState.BUILDING:
+            return placement.created_at < now - _ABANDONED_AFTER
+        case PlacementState.READY:  # of a restore that was killed before the switch; spares have no tenant and wait
+            return placement.tenant_id is not None and placement.created_at < now - _ABANDONED_AFTER
+        case _:
+            return False
+
+
+@periodic("29 4 * * *", "verify_isolation")
+def verify_isolation_daily(platform: Platform) -> None:
+    """Check all grants and rules and attack some workspaces, once a day; the result is recorded."""
+    report = verify_isolation(platform, live=5)
+    for sentence in report.problems():
+        _logger.error("Isolation: %s", sentence)
