@@ -1,0 +1,62 @@
+"""What a restored copy needs before anybody may use it. The caller owns the transaction in the new database."""
+
+from collections.abc import Callable
+
+from sqlalchemy import ColumnElement, Connection, delete, func, text, true, update
+
+from ..tenant_schema import tables
+from ..tenant_schema.migrate import upgrade
+from ..tenant_schema.queries import audit
+from .header import timestamp
+from .records import Backup
+
+
+def adapt_restored(conn: Connection, owner: str, backup: Backup) -> str:
+    """Bring a copy that stays the same tenant's up to date, as the role `owner`; return its schema revision.
+
+    All sessions and members' invitations end: some of them may have been revoked since the backup. Only the first
+    owner's invitation stays, which nobody inside could give again. Mail that had not been sent is not sent now.
+    """
+    revision = _at_newest(conn, owner)
+    _end_sessions(conn)
+    _end_invitations(conn, tables.invitation.c.invited_by.is_not(None))
+    conn.execute(delete(tables.outbox).where(tables.outbox.c.sent_at.is_(None)))
+    _record(conn, backup, "workspace.restored")
+    return revision
+
+
+def adapt_copy(conn: Connection, owner: str, backup: Backup, reseal_all: Callable[[Connection], int]) -> str:
+    """Make a copy another tenant's: sealed anew under that tenant's keys, without sessions, invitations and mail.
+
+    `reseal_all` does the sealing. Members keep their passwords. Returns the schema revision. Raises `VerificationError`
+    if a value does not open.
+    """
+    revision = _at_newest(conn, owner)
+    _end_sessions(conn)
+    _end_invitations(conn, true())
+    conn.execute(delete(tables.outbox))
+    reseal_all(conn)
+    _record(conn, backup, "workspace.copied")
+    return revision
+
+
+def _at_newest(conn: Connection, owner: str) -> str:
+    conn.execute(text(f'SET LOCAL ROLE "{owner}"'))
+    revision = upgrade(conn)
+    conn.execute(text("SET LOCAL statement_timeout = 0"))  # a large workspace takes its time
+    return revision
+
+
+def _end_sessions(conn: Connection) -> None:
+    session = tables.session
+    conn.execute(update(session).where(session.c.revoked_at.is_(None)).values(revoked_at=func.now()))
+
+
+def _end_invitations(conn: Connection, which: ColumnElement[bool]) -> None:
+    invitation = tables.invitation
+    open_ones = invitation.c.accepted_at.is_(None) & invitation.c.revoked_at.is_(None)
+    conn.execute(update(invitation).where(open_ones, which).values(revoked_at=func.now()))
+
+
+def _record(conn: Connection, backup: Backup, action: str) -> None:
+    audit.record(conn, None, action, detail={"backup": backup.id, "as_of": timestamp(backup.started_at)})

@@ -1,0 +1,150 @@
+"""Clears up after processes that were killed, and what has had its time. Safe at any moment, in several processes."""
+
+import shutil
+from datetime import UTC, datetime, timedelta
+
+from ..config.errors import RefusedError
+from ..platform.control.platform import Platform
+from ..platform.tenants import placements
+from ..platform.tenants import queries as tenants
+from ..platform.tenants.records import Placement, PlacementState, Tenant
+from ..platform.tenants.states import TenantState
+from ..provisioning.create import tenant_lock
+from ..provisioning.placements import drop_placement
+from . import catalogue, names, switch
+from .records import Backup, BackupState
+from .retention import Kept, removable
+from .stores.contract import Store
+from .stores.opening import open_store
+from .subject import SERVICE_FOLDER
+
+GRACE = timedelta(hours=24)  # longer than any backup or restore takes
+
+
+def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
+    """Do everything below; return how many things each part has cleared up."""
+    now, store = now or datetime.now(UTC), open_store(platform.settings)
+    return {
+        "backups given up": give_up_expired(platform, store, now),
+        "objects without entry": remove_orphans(platform, store, now),
+        "restores undone": undo_restores(platform, now),
+        "databases past their date": drop_retired(platform, now),
+        "backups past their date": len(prune(platform, now)),
+        "service files": remove_service_files(platform, now),
+    }
+
+
+def give_up_expired(platform: Platform, store: Store, now: datetime) -> int:
+    """Mark backups as failed whose process shows no sign of life, and remove what failed ones have stored."""
+    with platform.control.begin() as conn:
+        expired = catalogue.expired(conn, now)
+        for backup in expired:
+            sentence = "The process that made this backup ended in the middle of it."
+            catalogue.mark_failed(conn, backup.id, sentence, now, (BackupState.RUNNING,))
+    with platform.control.connect() as conn:
+        failed = catalogue.in_states(conn, (BackupState.FAILED,))
+    for backup in failed:
+        # One that failed its verification stays until its time is over: it may be all that somebody has.
+        if backup.object is not None and backup.size is None:
+            names.remove_objects(store, backup.object)
+    return len(expired)
+
+
+def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
+    """Remove dumps and descriptors that no entry names, and unfinished objects, once they are a day old."""
+    with platform.control.connect() as conn:
+        dumps = catalogue.object_names(conn)
+    known = dumps | {names.descriptor_object(dump) for dump in dumps}
+    old = [found for found in store.list() if now - found.modified > GRACE]
+    orphans = [found.name for found in old if found.name.endswith((".age", ".json")) and found.name not in known]
+    unfinished = [found.name for found in store.abandoned() if now - found.modified > GRACE]
+    return sum(map(store.delete, orphans)) + sum(map(store.delete_abandoned, unfinished))
+
+
+def undo_restores(platform: Platform, now: datetime) -> int:
+    """Open tenants again whose restore was killed, and drop the databases that such restores have left."""
+    with platform.control.connect() as conn:
+        stuck = tenants.list_all(conn, (TenantState.RESTORING,))
+        unfinished = placements.in_state(conn, PlacementState.BUILDING, PlacementState.READY)
+        everyone = {tenant.id: tenant for tenant in tenants.list_all(conn)}
+    undone = sum(_reopen(platform, tenant) for tenant in stuck)
+    left = [placement for placement in unfinished if _is_left_over(placement, everyone, now)]
+    return undone + sum(_drop(platform, placement) for placement in left)
+
+
+def drop_retired(platform: Platform, now: datetime) -> int:
+    """Drop the databases that restores have replaced, after their date."""
+    with platform.control.connect() as conn:
+        retired = placements.in_state(conn, PlacementState.RETIRED, PlacementState.DROPPING)
+    due = [placement for placement in retired if placement.drop_after and placement.drop_after < now]
+    return sum(_drop(platform, placement) for placement in due)
+
+
+def prune(platform: Platform, now: datetime, *, dry_run: bool = False) -> list[Backup]:
+    """Remove the backups that have had their time, entry first; return them. `dry_run`: only return them."""
+    store = open_store(platform.settings)
+    with platform.control.connect() as conn:
+        known = {backup.id: backup for backup in catalogue.in_states(conn, _FINISHED)}
+        keep = catalogue.retention(conn)
+    groups: dict[str | None, list[Backup]] = {}
+    for backup in known.values():
+        groups.setdefault(backup.tenant_id, []).append(backup)
+    chosen = [
+        known[backup_id]
+        for tenant_id, group in groups.items()
+        for backup_id in removable(map(_kept, group), now, keep.get(tenant_id, _days(platform)))
+    ]
+    for backup in () if dry_run else chosen:
+        with platform.control.begin() as conn:
+            catalogue.forget(conn, backup.id)
+        if backup.object is not None:
+            names.remove_objects(store, backup.object)
+    return chosen
+
+
+def remove_service_files(platform: Platform, now: datetime) -> int:
+    """Remove the folders with a service file that killed processes have left in the run folder."""
+    folders = [path for path in platform.settings.run_dir.glob(f"{SERVICE_FOLDER}*") if path.is_dir()]
+    old = [path for path in folders if now.timestamp() - path.stat().st_mtime > GRACE.total_seconds()]
+    for path in old:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(old)
+
+
+_FINISHED = tuple(state for state in BackupState if state is not BackupState.RUNNING)
+
+
+def _reopen(platform: Platform, stuck: Tenant) -> bool:
+    try:
+        with tenant_lock(platform, stuck.id):
+            switch.go_back(platform, stuck.id, switch.state_before(platform, stuck.id))
+    except RefusedError:
+        return False  # its restore is still at work
+    return True
+
+
+def _is_left_over(placement: Placement, everyone: dict[str, Tenant], now: datetime) -> bool:
+    """A restore's database that was never switched to: not the one a new workspace is being set up in."""
+    if now - placement.created_at < GRACE:
+        return False
+    if placement.tenant_id is None:
+        return placement.state is PlacementState.BUILDING
+    owner = everyone.get(placement.tenant_id)
+    return owner is not None and owner.placement_id not in (None, placement.id)
+
+
+def _drop(platform: Platform, placement: Placement) -> bool:
+    try:
+        with tenant_lock(platform, placement.tenant_id or placement.id):
+            drop_placement(platform, placement.id)
+    except RefusedError:
+        return False
+    return True
+
+
+def _kept(backup: Backup) -> Kept:
+    return Kept(backup.id, backup.state.value, backup.started_at, backup.unchanged_since)
+
+
+def _days(platform: Platform) -> timedelta:
+    return timedelta(days=platform.settings.backup_retention_days)

@@ -1,0 +1,191 @@
+"""Backup runs: take and verify, one tenant or many side by side."""
+
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from ..config.errors import FailedError, StrongroomError
+from ..platform.control.platform import Platform
+from ..platform.tenants import queries as tenants
+from . import catalogue
+from .due import due
+from .progress import Event, Progress, silent
+from .records import Backup, BackupState
+from .scratch import ScratchPool
+from .stores.contract import Store
+from .stores.opening import open_store
+from .take import take_backup
+from .verify import verify_backup
+
+PARALLEL = 2
+CONTROL = "control"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one tenant (None: the control database) in a run; exactly one of the last two is set."""
+
+    tenant_id: str | None
+    label: str
+    backup: Backup | None
+    error: StrongroomError | None
+
+
+def run_backup(platform: Platform, tenant_id: str | None, *, force: bool = False) -> Backup:
+    """Back up one tenant (None: the control database) and verify the backup; return its entry.
+
+    The entry is `verified`, or `unchanged` when nothing was written since the last verified one (`force`: dump all the
+    same). Raises `NotFoundError`, `RefusedError`, `FailedError`, `VerificationError`; the entry then says why.
+    """
+    (outcome,) = run_many(platform, [tenant_id], force=force)
+    if outcome.error is not None:
+        raise outcome.error
+    assert outcome.backup is not None
+    return outcome.backup
+
+
+def run_many(
+    platform: Platform,
+    tenant_ids: Sequence[str | None],
+    *,
+    parallel: int = PARALLEL,
+    force: bool = False,
+    progress: Progress = silent,
+    scratch: ScratchPool | None = None,
+) -> list[Outcome]:
+    """Back up and verify several tenants, `parallel` at a time, with one scratch instance for all of them.
+
+    One tenant's failure stops no other. Outcomes come in the order of `tenant_ids`; `progress` is called from several
+    threads. `scratch` is used, and left running, where the caller has one.
+    """
+    store = open_store(platform.settings)
+    labels = _labels(platform)
+    outcomes: dict[str | None, Outcome] = {}
+    with _scratch(platform, scratch) as provers, ThreadPoolExecutor(max(1, parallel), "backup") as pool:
+        running = {
+            pool.submit(_run_one, platform, store, provers, tenant_id, force=force): tenant_id
+            for tenant_id in dict.fromkeys(tenant_ids)
+        }
+        for number, done in enumerate(as_completed(running), 1):
+            tenant_id = running[done]
+            label = labels.get(tenant_id, tenant_id or CONTROL)
+            outcome = Outcome(tenant_id, label, *done.result())
+            outcomes[tenant_id] = outcome
+            progress(Event(label, _word(outcome), number, len(running)))
+    return [outcomes[tenant_id] for tenant_id in dict.fromkeys(tenant_ids)]
+
+
+def run_due(platform: Platform, *, parallel: int = PARALLEL, progress: Progress = silent) -> list[Outcome]:
+    """Back up whatever is due now, and then the control database."""
+    return _control_last(platform, due_now(platform), parallel=parallel, progress=progress)
+
+
+def run_all(
+    platform: Platform, *, parallel: int = PARALLEL, force: bool = False, progress: Progress = silent
+) -> list[Outcome]:
+    """Back up every tenant that has a database, and then the control database."""
+    with platform.control.connect() as conn:
+        everything = [
+            candidate.tenant_id for candidate in catalogue.candidates(conn, platform.settings.backup_interval)
+        ]
+    return _control_last(platform, [*everything, None], parallel=parallel, force=force, progress=progress)
+
+
+def due_now(platform: Platform) -> list[str | None]:
+    """Return the tenants (None: the control database) whose backup is due, the longest unprotected first."""
+    with platform.control.connect() as conn:
+        return due(catalogue.candidates(conn, platform.settings.backup_interval), datetime.now(UTC))
+
+
+def list_backups(platform: Platform, slug: str | None = None, limit: int = 1000) -> list[Backup]:
+    """Return the catalogue, newest first, of one tenant or of everything. Raises `NotFoundError`."""
+    with platform.control.connect() as conn:
+        tenant_id = tenants.by_slug(conn, slug).id if slug else None
+        return catalogue.listing(conn, tenant_id, limit)
+
+
+def show_backup(platform: Platform, backup_id: str) -> Backup:
+    """Return one entry of the catalogue. Raises `NotFoundError`."""
+    with platform.control.connect() as conn:
+        return catalogue.by_id(conn, backup_id)
+
+
+def verify_one(platform: Platform, backup_id: str, *, scratch: ScratchPool | None = None) -> Backup:
+    """Verify a stored backup again. Raises `NotFoundError`, `RefusedError`, `VerificationError`, `FailedError`."""
+    backup = show_backup(platform, backup_id)
+    with _scratch(platform, scratch) as pool:
+        return verify_backup(platform, open_store(platform.settings), pool, backup)
+
+
+def verify_all(platform: Platform, *, progress: Progress = silent) -> list[Outcome]:
+    """Verify every stored or verified backup again, oldest first, one at a time."""
+    store = open_store(platform.settings)
+    with platform.control.connect() as conn:
+        backups = catalogue.in_states(conn, (BackupState.STORED, BackupState.VERIFIED))
+    outcomes: list[Outcome] = []
+    with closing(ScratchPool(platform.settings)) as scratch:
+        for number, backup in enumerate(backups, 1):
+            result = _caught(partial(verify_backup, platform, store, scratch, backup))
+            outcomes.append(Outcome(backup.tenant_id, backup.label, *result))
+            progress(Event(backup.label, _word(outcomes[-1]), number, len(backups)))
+    return outcomes
+
+
+def _control_last(
+    platform: Platform,
+    wanted: Sequence[str | None],
+    *,
+    parallel: int,
+    progress: Progress,
+    force: bool = False,
+) -> list[Outcome]:
+    """Back up the tenants among `wanted`, then the control database, whose copy so knows of their backups."""
+    if not wanted:
+        return []
+    with closing(ScratchPool(platform.settings)) as scratch:
+        tenant_ids = [tenant_id for tenant_id in wanted if tenant_id is not None]
+        run = partial(run_many, platform, parallel=parallel, force=force, progress=progress, scratch=scratch)
+        return run(tenant_ids) + run([None])
+
+
+def _run_one(
+    platform: Platform, store: Store, scratch: ScratchPool, tenant_id: str | None, *, force: bool
+) -> tuple[Backup | None, StrongroomError | None]:
+    def run() -> Backup:
+        backup = take_backup(platform, store, tenant_id, force=force)
+        return verify_backup(platform, store, scratch, backup) if backup.state is BackupState.STORED else backup
+
+    return _caught(run)
+
+
+def _caught(work: Callable[[], Backup]) -> tuple[Backup | None, StrongroomError | None]:
+    try:
+        return work(), None
+    except StrongroomError as error:
+        return None, error
+    except (psycopg.Error, DBAPIError, OSError) as error:
+        return None, FailedError(f"The backup could not be finished: {str(error).splitlines()[0]}.")
+
+
+@contextmanager
+def _scratch(platform: Platform, running: ScratchPool | None) -> Generator[ScratchPool]:
+    if running is not None:
+        yield running
+        return
+    with closing(ScratchPool(platform.settings)) as pool:
+        yield pool
+
+
+def _labels(platform: Platform) -> dict[str | None, str]:
+    with platform.control.connect() as conn:
+        return {tenant.id: tenant.slug for tenant in tenants.list_all(conn)}
+
+
+def _word(outcome: Outcome) -> str:
+    return outcome.backup.state.value if outcome.backup else f"failed: {outcome.error}"

@@ -1,0 +1,139 @@
+"""`pg_dump` and `pg_restore` as child processes: no secret in argv or environment, exit status always looked at."""
+
+import subprocess
+import tempfile
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ..config.errors import FailedError
+from ..provisioning.postgres.programs import clean_environment
+
+PIPE_BYTES = 1 << 20
+CHUNK = 1 << 17
+DUMP_OPTIONS = ("--format=custom", "--compress=0", "--no-password")
+RESTORE_OPTIONS = ("--no-owner", "--no-acl", "--exit-on-error", "--single-transaction", "--no-password")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Which programs to use, and where they connect; what is secret stands in a service file (mode 0600)."""
+
+    bindir: Path
+    conninfo: str
+    service_file: Path | None = None
+
+
+@contextmanager
+def dumping(target: Target, *options: str) -> Generator["DumpOutput"]:
+    """Run `pg_dump`; the yielded reader raises `FailedError` at the end of its output unless it succeeded."""
+    command = [target.bindir / "pg_dump", *DUMP_OPTIONS, *options, f"--dbname={target.conninfo}"]
+    with (
+        tempfile.TemporaryFile() as complaints,
+        _running(command, target, stdout=subprocess.PIPE, stderr=complaints) as process,
+    ):
+        yield DumpOutput(process, complaints)
+
+
+@contextmanager
+def restoring(target: Target, *options: str) -> Generator["RestoreInput"]:
+    """Run `pg_restore`, fed by the yielded writer. When the block ends well it has succeeded, or `FailedError`.
+
+    When the block raises, the program sees an incomplete archive and rolls everything back.
+    """
+    command = [target.bindir / "pg_restore", *RESTORE_OPTIONS, *options, f"--dbname={target.conninfo}"]
+    with (
+        tempfile.TemporaryFile() as complaints,
+        _running(command, target, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=complaints) as process,
+    ):
+        archive = RestoreInput(process, complaints)
+        yield archive
+        archive.finish()
+
+
+class DumpOutput:
+    """What `pg_dump` writes. Its end is an end only if the program left with status 0."""
+
+    def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+        self._process = process
+        self._complaints = complaints
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes, none at the end. Raises `FailedError` if the program failed or was killed."""
+        assert self._process.stdout is not None
+        data = self._process.stdout.read(size)
+        if not data and self._process.wait() != 0:
+            raise FailedError(f"pg_dump failed: {_reason(self._process, self._complaints)}")
+        return data
+
+
+class RestoreInput:
+    """What `pg_restore` reads."""
+
+    def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+        self._process = process
+        self._complaints = complaints
+
+    def write(self, data: bytes, /) -> int:
+        """Hand over `data`. Raises `FailedError` if the program has given up."""
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(data)
+        except BrokenPipeError:
+            self._process.wait()
+            raise self._failure() from None
+        return len(data)
+
+    def finish(self) -> None:
+        """End the archive and wait. Raises `FailedError` unless everything was restored."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # the exit status says why
+            self._process.stdin.close()
+        if self._process.wait() != 0:
+            raise self._failure()
+
+    def _failure(self) -> FailedError:
+        return FailedError(f"pg_restore failed: {_reason(self._process, self._complaints)}")
+
+
+@contextmanager
+def _running(
+    command: list[str | Path],
+    target: Target,
+    *,
+    stderr: IO[bytes],
+    stdin: int = subprocess.DEVNULL,
+    stdout: int = subprocess.DEVNULL,
+) -> Generator[subprocess.Popen[bytes]]:
+    environment = clean_environment()
+    if target.service_file is not None:
+        environment["PGSERVICEFILE"] = str(target.service_file)
+    try:
+        process = subprocess.Popen(
+            command, stdin=stdin, stdout=stdout, stderr=stderr, env=environment, pipesize=PIPE_BYTES, bufsize=CHUNK
+        )
+    except OSError as error:
+        raise FailedError(f"{command[0]} cannot be started: {error.strerror}.") from error
+    try:
+        yield process
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with suppress(BrokenPipeError):
+                pipe.close()
+    process.wait()
+
+
+def _reason(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> str:
+    complaints.seek(0)
+    lines = complaints.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
+    said = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "it said nothing")
+    return f"status {process.returncode}, {said.strip()}"

@@ -1,0 +1,108 @@
+"""Proves a backup: restore it into a scratch instance, reproduce its manifest, check its receipts by their hashes."""
+
+import hashlib
+from datetime import UTC, datetime
+
+from ..config.errors import FailedError, NotFoundError, RefusedError, VerificationError
+from ..platform.control.platform import Platform
+from ..provisioning.sessions import Session
+from . import age, catalogue, names, pipeline
+from .header import Descriptor
+from .manifest import differences, read_manifest
+from .records import Backup, BackupState
+from .scratch import ScratchPool
+from .stores.contract import Store
+from .subject import identity_of
+from .tools import restoring
+
+_DESCRIPTOR_LIMIT = 64 << 20
+PROVABLE = (BackupState.STORED, BackupState.VERIFIED)
+
+
+def verify_backup(platform: Platform, store: Store, scratch: ScratchPool, backup: Backup) -> Backup:
+    """Verify a stored backup and record the outcome: `verified`, or `failed` with a sentence.
+
+    Raises `VerificationError` after recording that the backup is bad. When the check itself could not be made (no
+    space, server down) it raises `FailedError` and the entry stays as it was.
+    """
+    require_provable(backup)
+    try:
+        check_backup(platform, store, scratch, backup)
+    except (VerificationError, NotFoundError, RefusedError) as error:
+        with platform.control.begin() as conn:
+            catalogue.mark_failed(conn, backup.id, str(error), datetime.now(UTC), PROVABLE)
+        raise VerificationError(
+            f"The backup {backup.id} of “{backup.label}” failed its verification: {error}"
+        ) from error
+    with platform.control.begin() as conn:
+        if not catalogue.mark_verified(conn, backup.id, datetime.now(UTC)):
+            raise FailedError(f"The backup {backup.id} changed its state while it was being verified.")
+        return catalogue.by_id(conn, backup.id)
+
+
+def check_backup(platform: Platform, store: Store, scratch: ScratchPool, backup: Backup) -> Descriptor:
+    """Do all checks; record nothing. Raises `VerificationError`, `NotFoundError` or `RefusedError` for a bad backup."""
+    identity = identity_of(platform, backup.tenant_id)
+    descriptor = read_descriptor(store, backup, identity)
+    with scratch.database() as database:
+        try:
+            with restoring(database.target) as archive:
+                read_dump(store, descriptor, identity, archive)
+        except FailedError as error:
+            raise VerificationError(f"It cannot be restored: {error}") from error
+        compare(descriptor, database.session)
+    for receipt in descriptor.receipts:
+        check_receipt(store, backup, receipt.sha256)
+    return descriptor
+
+
+def require_provable(backup: Backup) -> None:
+    """Raise `RefusedError` unless the backup has an object of its own that counts, or may count after all.
+
+    One that failed its verification may be proved later: the disk with the store was away, say.
+    """
+    was_whole = backup.state is BackupState.FAILED and backup.object is not None and backup.size is not None
+    if backup.state not in PROVABLE and not was_whole:
+        of = f"; its content is that of {backup.unchanged_since}" if backup.unchanged_since else ""
+        raise RefusedError(f"The backup {backup.id} of “{backup.label}” is {backup.state}{of}.")
+
+
+def read_descriptor(store: Store, backup: Backup, identity: str) -> Descriptor:
+    """Read, authenticate and compare with the catalogue. Raises `VerificationError`, `NotFoundError`."""
+    if backup.object is None:
+        raise VerificationError("The catalogue names no object.")
+    with store.open(names.descriptor_object(backup.object)) as file:
+        descriptor = Descriptor.decode(file.read(_DESCRIPTOR_LIMIT), identity)
+    header = descriptor.header
+    found = (header.kind, header.backup_id, header.tenant_id, header.schema_revision, descriptor.object)
+    if found != (backup.kind, backup.id, backup.tenant_id, backup.schema_revision, backup.object):
+        raise VerificationError("The descriptor belongs to another backup than the catalogue says.")
+    if (descriptor.size, descriptor.sha256) != (backup.size, backup.sha256):
+        raise VerificationError("Descriptor and catalogue disagree about size or hash of the object.")
+    return descriptor
+
+
+def read_dump(store: Store, descriptor: Descriptor, identity: str, target: age.Writer) -> None:
+    """Decrypt the dump into `target`; see `pipeline.read_object`."""
+    expected = pipeline.Written(descriptor.size, descriptor.sha256)
+    pipeline.read_object(store, descriptor.object, expected, descriptor.header, identity, target)
+
+
+def compare(descriptor: Descriptor, session: Session) -> None:
+    """Raise `VerificationError` unless the database holds exactly what the manifest says."""
+    with session.transaction():
+        found = differences(descriptor.manifest, read_manifest(session))
+    if found:
+        raise VerificationError(f"The restored copy differs from the original: {'; '.join(found[:5])}.")
+
+
+def check_receipt(store: Store, backup: Backup, sha256: str) -> None:
+    """Raise `VerificationError` unless the store holds the sealed receipt with this hash."""
+    assert backup.tenant_id is not None
+    try:
+        with store.open(names.receipt_object(backup.tenant_id, sha256)) as file:
+            found = hashlib.sha256(file.read()).hexdigest()  # a receipt has at most 20 MB
+    except NotFoundError as error:
+        raise VerificationError(f"The receipt {sha256} of this backup is missing from the store.") from error
+    if found != sha256:
+        raise VerificationError(f"The receipt {sha256} of this backup is damaged in the store.")
