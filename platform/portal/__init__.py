@@ -1,0 +1,1 @@
+"""The customer web portal, one folder per domain."""

@@ -1,0 +1,105 @@
+"""Sign in, sign out, accept an invitation."""
+
+from datetime import UTC, datetime
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from ....config.errors import CallError
+from ....tenant_schema.queries import audit, members
+from ...web import limits, sessions, tenant
+from ...web.member import signed_in
+from ...web.permissions import Permission, public, requires
+from . import service
+
+WRONG = "The e-mail address or the password is wrong."
+PER_ADDRESS = "30 per minute"
+PER_ACCOUNT = "10 per 5 minutes"
+PER_WORKSPACE = "120 per minute"
+
+blueprint = Blueprint("access", __name__, template_folder="templates")
+
+
+@blueprint.get("/sign-in")
+@public
+def sign_in() -> ResponseReturnValue:
+    """The sign-in form; who is signed in goes on."""
+    onward = local_path(request.args.get("next"))
+    return redirect(onward, 303) if signed_in() else _sign_in_form(onward)
+
+
+@blueprint.post("/sign-in")
+@public
+def sign_in_now() -> ResponseReturnValue:
+    """Check the e-mail address and password and begin a session."""
+    onward = local_path(request.form.get("next"))
+    email, password = request.form.get("email", ""), request.form.get("password", "")
+    workspace, account = tenant.tenant().id, service.email_index(email).hex()
+    limits.hit(PER_WORKSPACE, "sign-in", workspace)
+    limits.hit(PER_ADDRESS, "sign-in", workspace, limits.address())
+    limits.hit(PER_ACCOUNT, "sign-in", workspace, account)
+    member_id = service.check_credentials(email, password)
+    if member_id is None:
+        return _sign_in_form(onward, email, WRONG), 401
+    limits.forget(PER_ACCOUNT, "sign-in", workspace, account)
+    sessions.start(member_id)
+    members.seen(tenant.connection(), member_id, datetime.now(UTC))
+    audit.record(tenant.connection(), member_id, "session.started", "member", member_id)
+    return redirect(onward, 303)
+
+
+@blueprint.post("/sign-out")
+@requires(Permission.USE)
+def sign_out() -> ResponseReturnValue:
+    """End the session."""
+    sessions.end()
+    flash("You are signed out.")
+    return redirect(url_for("access.sign_in"), 303)
+
+
+@blueprint.get("/invitation/<token>")
+@public
+def invitation(token: str) -> ResponseReturnValue:
+    """The form for a name and a password."""
+    limits.hit(PER_ADDRESS, "invitation", tenant.tenant().id, limits.address())
+    return _invitation_form(token)
+
+
+@blueprint.post("/invitation/<token>")
+@public
+def accept_invitation(token: str) -> ResponseReturnValue:
+    """Become a member and be signed in."""
+    limits.hit(PER_ADDRESS, "invitation", tenant.tenant().id, limits.address())
+    name = request.form.get("name", "")
+    try:
+        member_id = service.accept(token, name, request.form.get("password", ""), datetime.now(UTC))
+    except CallError as error:
+        return _invitation_form(token, name, {error.field or "form": str(error)})
+    if member_id is None:
+        return _gone()
+    sessions.start(member_id)
+    flash(f"Welcome to {tenant.tenant().name}.")
+    return redirect("/", 303)
+
+
+def local_path(wanted: str | None) -> str:
+    """`wanted` if it is a path on this host, else the start page: a link must not lead elsewhere after sign-in."""
+    if wanted and wanted.startswith("/") and wanted[1:2] not in ("/", "\\") and wanted.isprintable():
+        return wanted
+    return "/"
+
+
+def _sign_in_form(onward: str, email: str = "", error: str | None = None) -> str:
+    return render_template("access/sign_in.html", next=onward, email=email, error=error)
+
+
+def _invitation_form(token: str, name: str = "", errors: dict[str, str] | None = None) -> ResponseReturnValue:
+    found = service.invited(token, datetime.now(UTC))
+    if found is None:
+        return _gone()
+    page = render_template("access/invitation.html", invitation=found, name=name, errors=errors or {})
+    return page, 422 if errors else 200
+
+
+def _gone() -> ResponseReturnValue:
+    return render_template("access/invitation_gone.html"), 410

@@ -1,0 +1,1 @@
+"""Imports: expenses from a CSV file, all or nothing."""

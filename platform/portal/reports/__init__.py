@@ -1,0 +1,1 @@
+"""Reports: submit, withdraw, approve, return with a reason, mark paid."""

@@ -1,0 +1,140 @@
+"""Settings: one's own profile and sessions, the workspace, its backups."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from ....config.errors import CallError
+from ....tenant_schema.queries import settings as settings_queries
+from ...web import limits, sessions, tenant
+from ...web.formats import plural
+from ...web.member import current
+from ...web.permissions import Permission, requires
+from . import queries, service
+
+PASSWORD_TRIES = "10 per 5 minutes"
+
+blueprint = Blueprint("settings", __name__, template_folder="templates", url_prefix="/settings")
+
+
+@blueprint.get("")
+@requires(Permission.USE)
+def index() -> ResponseReturnValue:
+    """To the first page of the settings."""
+    return redirect(url_for("settings.profile"), 303)
+
+
+@blueprint.get("/profile")
+@requires(Permission.USE)
+def profile() -> ResponseReturnValue:
+    """The member's own name and password."""
+    return _profile_form(current().name, {})
+
+
+@blueprint.post("/profile")
+@requires(Permission.USE)
+def save_profile() -> ResponseReturnValue:
+    """Change the member's own name."""
+    name = request.form.get("name", "")
+    try:
+        service.rename(current(), name)
+    except CallError as error:
+        return _profile_form(name, {"name": str(error)}), 422
+    flash("Your name is saved.")
+    return redirect(url_for("settings.profile"), 303)
+
+
+@blueprint.post("/password")
+@requires(Permission.USE)
+def save_password() -> ResponseReturnValue:
+    """Change the member's own password; this browser gets a new session, the others end."""
+    limits.hit(PASSWORD_TRIES, "password", tenant.tenant().id, str(current().id))
+    try:
+        service.change_password(current(), request.form.get("old_password", ""), request.form.get("password", ""))
+    except CallError as error:
+        return _profile_form(current().name, {error.field or "password": str(error)}), 422
+    sessions.start(current().id)
+    flash("Your password is changed, and your other sessions have ended.")
+    return redirect(url_for("settings.profile"), 303)
+
+
+@blueprint.get("/sessions")
+@requires(Permission.USE)
+def list_sessions() -> ResponseReturnValue:
+    """Where the member is signed in."""
+    return render_template("settings/sessions.html", sessions=service.sessions_of(current(), datetime.now(UTC)))
+
+
+@blueprint.post("/sessions/<uuid:session_id>/end")
+@requires(Permission.USE)
+def end_session(session_id: UUID) -> ResponseReturnValue:
+    """End one of the member's own sessions."""
+    service.end_session(current(), session_id)
+    if session_id == current().session_id:
+        sessions.end()
+        return redirect(url_for("access.sign_in"), 303)
+    flash("That session has ended.")
+    return redirect(url_for("settings.list_sessions"), 303)
+
+
+@blueprint.get("/workspace")
+@requires(Permission.VIEW_CONFIGURATION)
+def workspace() -> ResponseReturnValue:
+    """The workspace's name, base currency, address, region, and who may approve their own."""
+    conn = tenant.connection()
+    self_approval = bool(settings_queries.value(conn, settings_queries.SELF_APPROVAL))
+    return _workspace_form(tenant.tenant().name, settings_queries.base_currency(conn), self_approval, {})
+
+
+@blueprint.post("/workspace")
+@requires(Permission.CONFIGURE)
+def save_workspace() -> ResponseReturnValue:
+    """Change the workspace's name, base currency, and whether who works alone approves their own."""
+    name, currency = request.form.get("name", ""), request.form.get("currency", "")
+    self_approval = "self_approval" in request.form
+    try:
+        with tenant.platform().control.begin() as control:
+            service.save_workspace(control, current(), name, currency, self_approval=self_approval)
+    except CallError as error:
+        return _workspace_form(name, currency, self_approval, {error.field or "name": str(error)}), 422
+    flash("The workspace is saved.")
+    return redirect(url_for("settings.workspace"), 303)
+
+
+@blueprint.get("/backups")
+@requires(Permission.USE)
+def backups() -> ResponseReturnValue:
+    """When the workspace was last backed up, and when a restore was last proved."""
+    platform, here = tenant.platform(), tenant.tenant()
+    with platform.control.connect() as control:
+        lines = queries.recent_backups(control, here.id)
+        terms = queries.terms(control, here.id)
+    return render_template(
+        "settings/backups.html",
+        backups=lines,
+        size=next((line.size for line in lines if line.size), None),
+        interval=plural(terms.interval_hours or platform.settings.backup_interval_hours, "hour"),
+        retention=plural(terms.retention_days or platform.settings.backup_retention_days, "day"),
+    )
+
+
+def _profile_form(name: str, errors: dict[str, str]) -> str:
+    return render_template("settings/profile.html", name=name, errors=errors)
+
+
+def _workspace_form(name: str, currency: str, self_approval: bool, errors: dict[str, str]) -> str:
+    platform, here = tenant.platform(), tenant.tenant()
+    with platform.control.connect() as control:
+        terms = queries.terms(control, here.id)
+    return render_template(
+        "settings/workspace.html",
+        name=name,
+        currency=currency,
+        self_approval=self_approval,
+        errors=errors,
+        currencies=service.currencies(),
+        address=platform.settings.workspace_url(here.slug).removeprefix("https://"),
+        region=terms.region,
+    )

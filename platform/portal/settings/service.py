@@ -1,0 +1,139 @@
+"""Settings of the workspace and of the signed-in member. Nothing here commits."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from babel import Locale
+from babel.core import get_global
+from babel.numbers import list_currencies
+from sqlalchemy import Connection
+
+from ....config.errors import CallError, NotFoundError
+from ....tenant_schema import tables
+from ....tenant_schema.queries import audit, members, sessions
+from ....tenant_schema.queries import settings as settings_queries
+from ...keys.passwords import verify_password
+from ...tenants import queries as tenants
+from ...tenants.slugs import check_name as check_workspace_name
+from ...web import tenant
+from ...web.member import CurrentMember
+from ...web.sessions import IDLE, LONGEST
+from ..access import service as access
+from ..access.passwords import check_password
+
+MAIN_CURRENCIES = (
+    *("GBP", "EUR", "USD", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "BGN", "TRY", "UAH", "ISK"),
+    *("CAD", "AUD", "NZD", "JPY", "CNY", "HKD", "SGD", "INR", "ZAR", "AED"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionLine:
+    """A session as the list shows it."""
+
+    id: UUID
+    device: str
+    symbol: str
+    address: str | None
+    created_at: datetime
+    last_seen_at: datetime
+    here: bool
+
+
+def sessions_of(member: CurrentMember, now: datetime) -> list[SessionLine]:
+    """The member's live sessions, the one used last first."""
+    rows = sessions.of_member(tenant.connection(), member.id, seen_after=now - IDLE, created_after=now - LONGEST)
+    return [_line(row, member) for row in rows]
+
+
+def end_session(member: CurrentMember, session_id: UUID) -> None:
+    """End one of the member's own sessions. Raises `NotFoundError`."""
+    if not sessions.revoke(tenant.connection(), session_id, member.id):
+        raise NotFoundError("This session has ended already.")
+    audit.record(tenant.connection(), member.id, "session.ended", "session", session_id)
+
+
+def rename(member: CurrentMember, name: str) -> None:
+    """Change the member's own name. Raises `CallError`."""
+    name = access.check_name(name)
+    sealed = tenant.cipher().seal(tables.member.c.name, member.id, name)
+    members.set_name(tenant.connection(), member.id, sealed)
+    audit.record(tenant.connection(), member.id, "member.renamed", "member", member.id)
+
+
+def change_password(member: CurrentMember, old: str, new: str) -> None:
+    """Change the member's own password and end the other sessions. Raises `CallError`."""
+    conn = tenant.connection()
+    stored = members.by_id(conn, member.id).password_hash
+    if stored is None or not verify_password(old, stored, tenant.platform().keys.platform().pepper):
+        raise CallError("This is not your password.", "old_password")
+    check_password(new, member.email, tenant.tenant().name)
+    members.set_password_hash(conn, member.id, access.hash_new(new))
+    sessions.revoke_all(conn, member.id)
+    audit.record(conn, member.id, "member.password_changed", "member", member.id)
+
+
+def currencies() -> list[tuple[str, str]]:
+    """The currencies a workspace may count in, the common ones of our customers first, as (code, “EUR – Euro”)."""
+    names = Locale("en", "GB").currencies
+    rest = sorted(set(list_currencies("en_GB")) & set(_current_codes()) - set(MAIN_CURRENCIES))
+    return [(code, f"{code} – {names[code]}") for code in (*MAIN_CURRENCIES, *rest)]
+
+
+def save_workspace(
+    control: Connection, member: CurrentMember, name: str, currency: str, *, self_approval: bool
+) -> None:
+    """Change the workspace's name, base currency, and whether who works alone approves their own expenses.
+
+    `control` is a transaction of the control database. Raises `CallError`.
+    """
+    name = check_workspace_name(name)
+    if currency not in dict(currencies()):
+        raise CallError("Choose a currency from the list.", "currency")
+    conn = tenant.connection()
+    settings_queries.put(conn, settings_queries.BASE_CURRENCY, currency)
+    settings_queries.put(conn, settings_queries.SELF_APPROVAL, self_approval)
+    if name != tenant.tenant().name:
+        tenants.set_name(control, tenant.tenant().id, name)
+    audit.record(conn, member.id, "workspace.changed", detail={"currency": currency, "self_approval": self_approval})
+
+
+def _current_codes() -> Iterable[str]:
+    territories = get_global("territory_currencies")
+    return {code for used in territories.values() for code, _start, end, tender in used if end is None and tender}
+
+
+def _line(row: sessions.Device, member: CurrentMember) -> SessionLine:
+    agent = tenant.cipher().open(tables.session.c.user_agent, row.id, row.user_agent) if row.user_agent else ""
+    phone = any(word in agent for word in ("Mobile", "Android", "iPhone"))
+    return SessionLine(
+        id=row.id,
+        device=device_of(agent),
+        symbol="phone" if phone else "device-laptop",
+        address=row.address,
+        created_at=row.created_at,
+        last_seen_at=row.last_seen_at,
+        here=row.id == member.session_id,
+    )
+
+
+_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
+_SYSTEMS = (
+    ("iPhone", "iPhone"),
+    ("iPad", "iPad"),
+    ("Android", "Android"),
+    ("Windows", "Windows"),
+    ("Mac OS", "macOS"),
+    ("Linux", "Linux"),
+)
+
+
+def device_of(agent: str) -> str:
+    """`Firefox on Windows`, from a User-Agent header; the order matters, they all pretend to be each other."""
+    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
+    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
+    if browser and system:
+        return f"{browser} on {system}"
+    return browser or system or "Unknown device"

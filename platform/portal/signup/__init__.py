@@ -1,0 +1,1 @@
+"""The public site: what the product is, sign-up, and the way to an existing workspace."""

@@ -1,0 +1,1 @@
+"""The web: application factory and what every page shares, whatever its domain."""

@@ -1,0 +1,104 @@
+"""The WSGI application: a portal for workspaces, and the public site on the bare domain.
+
+They are two Flask applications behind one door, chosen by the host name alone, so that no route of one can answer on
+the other's host.
+"""
+
+import hashlib
+import hmac
+import importlib
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Flask, request
+from flask.sessions import SecureCookieSessionInterface
+from flask_wtf import CSRFProtect
+from itsdangerous import URLSafeTimedSerializer
+
+from ..control.platform import Platform
+from ..registry.hosts import is_site, workspace_of
+from . import assets, compression, errors, formats, frame, guard, limits, security, sessions, tenant
+from .uploads import MemoryRequest
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+UPLOAD_LIMIT = 25 * 1024 * 1024
+FORM_LIMIT = 1024 * 1024  # of the fields that are not files
+SITE = "strongroom_site"
+NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
+DOMAINS = ("access", "dashboard", "expenses", "receipts", "reports", "members", "settings")
+
+
+def create_app(platform: Platform) -> Flask:
+    """The application for `platform`. Raises `LookupError` when a route declares no permission."""
+    app = _new_app(platform, "workspace")
+    guard.install_for_workspaces(app)
+    tenant.install(app)
+    sessions.install(app)
+    frame.install(app)
+    for domain in DOMAINS:
+        app.register_blueprint(importlib.import_module(f"...portal.{domain}.routes", __name__).blueprint)
+    guard.check_declared(app)
+    site = create_site(platform)
+    app.extensions[SITE] = site
+    app.wsgi_app = _by_host(app.wsgi_app, site.wsgi_app, platform.settings.base_domain)
+    return app
+
+
+def create_site(platform: Platform) -> Flask:
+    """The public site: it has no workspace, no member, and only public routes."""
+    site = _new_app(platform, "site")
+    site.register_blueprint(importlib.import_module("...portal.signup.routes", __name__).blueprint)
+    guard.check_declared(site)
+    guard.check_all_public(site)
+    return site
+
+
+def _new_app(platform: Platform, purpose: str) -> Flask:
+    app = Flask(f"strongroom.{purpose}", root_path=str(assets.ROOT.parent), static_folder=None)
+    app.extensions[tenant.EXTENSION] = platform
+    app.session_interface = HostBoundSessions()
+    app.request_class = MemoryRequest
+    config = cast(dict[str, Any], app.config)
+    config.update(
+        SECRET_KEY=_derived(platform.keys.platform().signing, f"web {purpose}"),
+        MAX_CONTENT_LENGTH=UPLOAD_LIMIT,
+        MAX_FORM_MEMORY_SIZE=FORM_LIMIT,
+        SESSION_COOKIE_NAME="__Host-form",
+        SESSION_COOKIE_SECURE=True,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the cookie it belongs to: a form may stay open over lunch
+        PREFERRED_URL_SCHEME="https",
+    )
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    CSRFProtect(app)
+    for part in (errors, formats, security, assets, limits, compression):
+        part.install(app)
+    return app
+
+
+class HostBoundSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie (form tokens and passing messages), signed for one host: useless on another workspace's."""
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Flask's serializer with the request's host in the salt."""
+        bound = SecureCookieSessionInterface()  # one per request: a salt on `self` would be shared by all threads
+        bound.salt = f"strongroom form cookie of {request.host}"
+        return bound.get_signing_serializer(app)
+
+
+def _derived(key: bytes, purpose: str) -> bytes:
+    return hmac.digest(key, purpose.encode(), hashlib.sha256)
+
+
+def _by_host(workspaces: Any, site: Any, base_domain: str) -> Any:
+    def door(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST", "")
+        if workspace_of(host, base_domain) is None and not is_site(host, base_domain):
+            environ["HTTP_HOST"] = NOWHERE  # Werkzeug fails at some names, such as those longer than DNS has them
+        chosen: WSGIApplication = site if is_site(host, base_domain) else workspaces
+        return chosen(environ, start_response)
+
+    return door

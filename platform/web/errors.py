@@ -1,0 +1,107 @@
+"""The one table from errors to a status and a page with one clear sentence. No traceback ever leaves."""
+
+import logging
+import secrets
+from dataclasses import dataclass
+
+from flask import Flask, Response, make_response, render_template, request
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from ...config import errors
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """How an error looks. `sentence` of None means: the error's own message is written for the reader."""
+
+    status: int
+    title: str
+    sentence: str | None = None
+
+
+NOWHERE = Page(404, "There is nothing here", "Check the address: no page answers to it.")
+BROKEN = Page(500, "Something broke on our side", "Nothing was changed, and we have a record of it to look into.")
+TABLE: dict[type[Exception], Page] = {
+    errors.CallError: Page(422, "That did not work"),
+    errors.NotFoundError: Page(404, "There is nothing here"),
+    errors.UnknownHostError: NOWHERE,
+    errors.RefusedError: Page(409, "That cannot be done now"),
+    errors.StaleVersionError: Page(409, "Somebody else was faster"),
+    errors.TenantSuspendedError: Page(
+        403, "This workspace is suspended", "Its data is kept safe. Ask the workspace's owner, or us, what to do."
+    ),
+    errors.ForbiddenError: Page(403, "You may not do this"),
+    errors.FailedError: Page(503, "Not available right now"),
+    errors.UnavailableError: Page(503, "Busy right now", "Please try again in a few seconds; nothing was lost."),
+    errors.VerificationError: BROKEN,
+    errors.KeyMissingError: BROKEN,
+    CSRFError: Page(
+        400,
+        "This form can no longer be sent",
+        "It was opened in an earlier session, or came from another page. Go back, reload the page and send it again.",
+    ),
+}
+HTTP: dict[int, Page] = {
+    400: Page(400, "That request was not understood", "Go back, reload the page and try again."),
+    401: Page(401, "You are signed out", "Your session has ended. Sign in to go on."),
+    404: NOWHERE,
+    405: Page(405, "That cannot be done here", "Go back and use the buttons on the page."),
+    413: Page(413, "That is too large", "A receipt may have up to 20 MB, and one upload up to 25 MB."),
+    429: Page(429, "Too many tries", "Please wait a few minutes, then try again."),
+}
+
+
+def page_for(error: Exception) -> Page:
+    """The page of the most specific class of `error` that the table knows."""
+    for kind in type(error).__mro__:
+        if kind in TABLE:
+            return TABLE[kind]
+    if isinstance(error, HTTPException) and error.code:
+        return HTTP.get(error.code, Page(error.code, "That did not work", "Go back, reload the page and try again."))
+    return BROKEN
+
+
+def install(app: Flask) -> None:
+    """Answer every error of `app` through the table."""
+    app.register_error_handler(Exception, respond)
+
+
+def respond(error: Exception) -> Response:
+    """The response for `error`: a page, or a message for the corner of the page when htmx asked."""
+    if isinstance(error, HTTPException) and error.code and error.code < 400:
+        return make_response(error.get_response())  # a redirect
+    page = page_for(error)
+    reference = _record(error) if page.status >= 500 else None
+    sentence = page.sentence or str(error)
+    partial = request.headers.get("HX-Request") == "true"
+    template = "errors/message.html" if partial else "errors/page.html"
+    response = make_response(
+        render_template(template, page=page, sentence=sentence, reference=reference, host=request.host), page.status
+    )
+    if partial:
+        response.headers["HX-Retarget"] = "#toasts"
+        response.headers["HX-Reswap"] = "beforeend"
+    _say_when_to_retry(error, response)
+    return response
+
+
+def _record(error: Exception) -> str:
+    """Log `error` under a reference that the page shows, so that a customer can quote it."""
+    reference = secrets.token_hex(4)
+    if page_for(error) is BROKEN:
+        log.error("reference %s: %s %s", reference, request.method, request.path, exc_info=error)
+    else:
+        log.warning("reference %s: %s %s: %s", reference, request.method, request.path, type(error).__name__)
+    return reference
+
+
+def _say_when_to_retry(error: Exception, response: Response) -> None:
+    if isinstance(error, errors.UnavailableError):
+        response.headers["Retry-After"] = str(error.retry_after)
+    elif response.status_code == 503:
+        response.headers["Retry-After"] = "30"
+    elif response.status_code == 429:
+        response.headers["Retry-After"] = "60"

@@ -1,0 +1,118 @@
+"""Sessions of members: rows in the workspace's own database, a random token in a `__Host-` cookie.
+
+Only the SHA-256 of the token is stored. A session of one workspace therefore means nothing on another's host: its hash
+is not in that database. The token is new at every sign-in, and there is no other way of staying signed in.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, Response, g, make_response, redirect, render_template, request, session, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import LoginManager  # pyright: ignore[reportMissingTypeStubs]
+
+from ...tenant_schema import tables
+from ...tenant_schema.ids import new_uuid7
+from ...tenant_schema.queries import sessions as queries
+from . import tenant
+from .member import CurrentMember
+from .permissions import Role
+
+COOKIE = "__Host-session"
+IDLE = timedelta(days=30)
+LONGEST = timedelta(days=90)
+SEEN_EVERY = timedelta(minutes=1)  # a page writes that the session is in use at most this often
+TOKEN_BYTES = 32
+
+
+def start(member_id: UUID) -> None:
+    """Begin a new session for `member_id`: a row now, the cookie with the response. Ends the browser's earlier one."""
+    end()
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    row_id = new_uuid7()
+    agent = (request.user_agent.string or "unknown")[:300]
+    queries.insert(
+        tenant.connection(),
+        id=row_id,
+        token_hash=hash_of(token),
+        member_id=member_id,
+        address=request.remote_addr,
+        user_agent=tenant.cipher().seal(tables.session.c.user_agent, row_id, agent),
+    )
+    session.clear()  # a token against forged forms that was known before sign-in is worth nothing after it
+    g.session_token = token
+
+
+def end() -> None:
+    """Revoke the browser's session, if it has one, and take its cookie away."""
+    token = request.cookies.get(COOKIE)
+    if token:
+        queries.revoke_token(tenant.connection(), hash_of(token))
+    g.session_token = None
+
+
+def hash_of(token: str) -> bytes:
+    """What the database knows of a token."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def find(token: str, now: datetime) -> CurrentMember | None:
+    """The member whose session `token` is, if it is not revoked, used within 30 days and at most 90 days old."""
+    conn = tenant.connection()
+    row = queries.live(conn, hash_of(token), seen_after=now - IDLE, created_after=now - LONGEST)
+    if row is None:
+        return None
+    if now - row.last_seen_at >= SEEN_EVERY:
+        queries.touch(conn, row.id, now)
+    cipher = tenant.cipher()
+    return CurrentMember(
+        id=row.member_id,
+        role=Role(row.role),
+        name=cipher.open(tables.member.c.name, row.member_id, row.name),
+        email=cipher.open(tables.member.c.email, row.member_id, row.email),
+        session_id=row.id,
+    )
+
+
+def ask_to_sign_in() -> ResponseReturnValue:
+    """The answer to a page that needs a member: to the sign-in form, and back after it.
+
+    Somebody who presents a session that has ended is told so, with status 401.
+    """
+    here = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    sign_in = url_for("access.sign_in", next=None if here == "/" else here)
+    if request.headers.get("HX-Request") == "true":
+        return Response(status=401, headers={"HX-Redirect": sign_in})
+    if request.method == "GET" and COOKIE not in request.cookies:
+        return redirect(sign_in, 303)
+    response = make_response(render_template("errors/signed_out.html", sign_in=sign_in), 401)
+    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
+    return response
+
+
+def install(app: Flask) -> None:
+    """Let flask-login find the member of a request by the cookie, and send the cookie when a session begins or ends."""
+    manager: Any = LoginManager()  # it has no types
+    manager.session_protection = None  # flask-login's own session is not used
+    manager.init_app(app, add_context_processor=False)
+
+    @manager.request_loader
+    def load(_request: object) -> CurrentMember | None:  # pyright: ignore[reportUnusedFunction]  # flask-login calls it
+        token = request.cookies.get(COOKIE)
+        return find(token, datetime.now(UTC)) if token and tenant.has_tenant() else None
+
+    @app.after_request
+    def send_cookie(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
+        if "session_token" not in g or response.status_code >= 400:
+            return response
+        if g.session_token:
+            age = int(LONGEST.total_seconds())
+            response.set_cookie(
+                COOKIE, g.session_token, max_age=age, path="/", secure=True, httponly=True, samesite="Lax"
+            )
+        else:
+            response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
+        return response
