@@ -1,0 +1,226 @@
+"""Each sabotage of the isolation is named by the standing gate."""
+
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from strongroom.platform.control.platform import Platform
+from strongroom.platform.control.tables import verification
+from strongroom.platform.tenants import placements
+from strongroom.platform.tenants.records import PlacementState, Tenant
+from strongroom.provisioning.isolation.verify import verify_isolation
+from strongroom.provisioning.placements import drop_placement, prepare_database
+from strongroom.provisioning.postgres.embedded import EmbeddedServer
+
+
+@pytest.fixture(scope="module")
+def two(tenant_factory: Any) -> tuple[Tenant, Tenant]:
+    return tenant_factory(), tenant_factory()
+
+
+OUTSIDE = {
+    "a grant to everybody": (
+        "GRANT CONNECT ON DATABASE {a} TO PUBLIC",
+        "REVOKE ALL ON DATABASE {a} FROM PUBLIC",
+        "{a} grants CONNECT to PUBLIC.",
+    ),
+    "a grant to another tenant": (
+        "GRANT CONNECT ON DATABASE {a} TO {b}",
+        "REVOKE ALL ON DATABASE {a} FROM {b}",
+        "{a} grants CONNECT to {b}.",
+    ),
+    "more than CONNECT for its own login": (
+        "GRANT TEMP ON DATABASE {a} TO {a}",
+        "REVOKE TEMP ON DATABASE {a} FROM {a}",
+        "{a} grants TEMPORARY to {a}.",
+    ),
+    "a template that everybody may copy": (
+        "ALTER DATABASE {a} IS_TEMPLATE true",
+        "ALTER DATABASE {a} IS_TEMPLATE false",
+        "{a} is marked as a template, so every role with CREATEDB may copy it.",
+    ),
+    "a tenant that owns its database": (
+        "ALTER DATABASE {a} OWNER TO {a}",
+        "ALTER DATABASE {a} OWNER TO strongroom_owner",
+        "{a} belongs to {a}, who may grant access to it.",
+    ),
+    "an extra membership": (
+        "GRANT {b}_own TO {a}",
+        "REVOKE {b}_own FROM {a}",
+        "{a} is a member of {b}_own.",
+    ),
+    "membership in a predefined role": (
+        "GRANT pg_read_all_data TO {a}",
+        "REVOKE pg_read_all_data FROM {a}",
+        "{a} is a member of pg_read_all_data.",
+    ),
+    "an attribute": ("ALTER ROLE {a} CREATEROLE", "ALTER ROLE {a} NOCREATEROLE", "{a} has CREATEROLE."),
+    "an owner that may log in": (
+        "ALTER ROLE {a}_own LOGIN",
+        "ALTER ROLE {a}_own NOLOGIN",
+        "{a}_own owns objects and may log in.",
+    ),
+    "settings of its own": (
+        "ALTER ROLE {a} SET search_path = app",
+        "ALTER ROLE {a} RESET ALL",
+        "{a} has settings of its own.",
+    ),
+    "a platform role with too much": (
+        "ALTER ROLE strongroom_provisioner CREATEROLE",
+        "ALTER ROLE strongroom_provisioner NOCREATEROLE",
+        "strongroom_provisioner has CREATEROLE.",
+    ),
+    "a stranger who may log in": (
+        "CREATE ROLE stranger LOGIN",
+        "DROP ROLE stranger",
+        "stranger is no role of the platform, yet it may log in.",
+    ),
+    "a clone that nobody knows": (
+        "CREATE DATABASE t_aaaaaaaaaaaaaaaa TEMPLATE strongroom_template",
+        "DROP DATABASE t_aaaaaaaaaaaaaaaa",
+        "t_aaaaaaaaaaaaaaaa belongs to no placement that the control plane knows.",
+    ),
+    "a database without an access list": (
+        "CREATE DATABASE rogue TEMPLATE template0",
+        "DROP DATABASE rogue",
+        "rogue has no access list, so every role may connect.",
+    ),
+    "an open control database": (
+        "GRANT CONNECT ON DATABASE strongroom_control TO tenant_logins",
+        "REVOKE ALL ON DATABASE strongroom_control FROM tenant_logins",
+        "strongroom_control grants CONNECT to tenant_logins.",
+    ),
+}
+INSIDE = {
+    "a function with its owner's rights": (
+        "CREATE FUNCTION app.trojan() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "DROP FUNCTION app.trojan()",
+        "runs with the rights of strongroom_admin",
+    ),
+    "a foreign owner": (
+        "CREATE TABLE app.foreign_owner (x int)",
+        "DROP TABLE app.foreign_owner",
+        "app.foreign_owner belongs to strongroom_admin",
+    ),
+    "a table for everybody": (
+        "GRANT SELECT ON app.expense TO PUBLIC",
+        "REVOKE SELECT ON app.expense FROM PUBLIC",
+        "grants SELECT on expense to PUBLIC",
+    ),
+    "an audit log that can be changed": (
+        "GRANT UPDATE ON app.audit_event TO {a}",
+        "REVOKE UPDATE ON app.audit_event FROM {a}",
+        "grants UPDATE on audit_event to {a}",
+    ),
+    "another schema": ("CREATE SCHEMA public", "DROP SCHEMA public", "has the schema public"),
+    "large objects": ("SELECT lo_create(777)", "SELECT lo_unlink(777)", "has large objects"),
+    "a language for its login": (
+        "GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC",
+        "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC",
+        "lets its login use the language plpgsql",
+    ),
+    "a function that reads the server": (
+        "GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {a}",
+        "REVOKE EXECUTE ON FUNCTION pg_read_file(text) FROM {a}",
+        "lets its login call pg_read_file",
+    ),
+    "the list of databases": (
+        "GRANT SELECT ON pg_database TO PUBLIC",
+        "REVOKE SELECT ON pg_database FROM PUBLIC",
+        "lets its login read pg_database",
+    ),
+    "rights on new tables": (
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO PUBLIC",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA app REVOKE SELECT ON TABLES FROM PUBLIC",
+        "gives new objects to PUBLIC",
+    ),
+}
+
+
+def test_an_untouched_installation_passes_and_the_result_is_recorded(
+    platform: Platform, two: tuple[Tenant, Tenant]
+) -> None:
+    report = verify_isolation(platform, live=2)
+    assert report.problems() == []
+    assert report.passed
+    assert report.attacked == 2
+    assert report.attempts == sum(report.blocked.values()) > 200
+    newest = select(verification).order_by(verification.c.id.desc()).limit(1)
+    with platform.control.connect() as conn:
+        row = conn.execute(newest).one()
+    assert (row.kind, row.passed, row.report["attempts"]) == ("isolation", True, report.attempts)
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_a_sabotage_of_the_server_is_named(
+    platform: Platform, embedded_server: EmbeddedServer, two: tuple[Tenant, Tenant], name: str
+) -> None:
+    names = {"a": two[0].database, "b": two[1].database}
+    breaking, mending, sentence = (text.format(**names) for text in OUTSIDE[name])
+    with sabotage(embedded_server, "postgres", breaking, mending):
+        report = verify_isolation(platform)
+    assert sentence in report.problems()
+
+
+@pytest.mark.parametrize("name", INSIDE)
+def test_a_sabotage_inside_a_database_is_named(
+    platform: Platform, embedded_server: EmbeddedServer, two: tuple[Tenant, Tenant], name: str
+) -> None:
+    breaking, mending, sentence = (text.format(a=two[0].database) for text in INSIDE[name])
+    with sabotage(embedded_server, two[0].database, breaking, mending):
+        report = verify_isolation(platform)
+    assert any(sentence in problem and problem.startswith(two[0].database) for problem in report.problems())
+
+
+def test_after_all_of_it_the_installation_is_closed_again(platform: Platform) -> None:
+    assert verify_isolation(platform).problems() == []
+
+
+@contextmanager
+def sabotage(server: EmbeddedServer, database: str, breaking: str, mending: str) -> Generator[None]:
+    with server.connect_admin(database) as admin:
+        admin.execute(breaking)
+        try:
+            yield
+        finally:
+            admin.execute(mending)
+
+
+def test_a_workspace_that_is_being_made_is_no_gap_and_a_dropped_one_that_is_left_is(
+    platform: Platform, embedded_server: EmbeddedServer
+) -> None:
+    placement = prepare_database(platform, "embedded")
+    assert verify_isolation(platform).problems() == []
+    with platform.control.begin() as conn:
+        placements.set_state(conn, placement.id, PlacementState.DROPPED)
+    problems = verify_isolation(platform).problems()
+    assert f"{placement.database} belongs to no placement that the control plane knows." in problems
+    drop_placement(platform, placement.id)
+    assert verify_isolation(platform).problems() == []
+
+
+def test_a_database_that_is_gone_is_named(platform: Platform, tenant: Tenant) -> None:
+    with platform.control.begin() as conn:
+        lost = placements.new(conn, "embedded", tenant.id)
+        placements.set_state(conn, lost.id, PlacementState.RETIRED)
+    problems = verify_isolation(platform).problems()
+    assert {f"{lost.database} has no database.", f"{lost.database} has no login role."} <= set(problems)
+    drop_placement(platform, lost.id)
+
+
+def test_checking_while_workspaces_come_and_go_finds_nothing(platform: Platform) -> None:
+    def come_and_go() -> None:
+        for _ in range(4):
+            drop_placement(platform, prepare_database(platform, "embedded").id)
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    problems: list[str] = []
+    while thread.is_alive():
+        problems += verify_isolation(platform).problems()
+    thread.join()
+    assert problems == []

@@ -1,0 +1,85 @@
+"""What the benches share: interleaved timing, rows of the result, and a throw-away installation."""
+
+import gc
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from strongroom.config.settings import load_settings
+from strongroom.platform.control.platform import Platform, open_platform
+from strongroom.platform.tenants.records import Tenant
+from strongroom.provisioning.create import provision, request_tenant
+from strongroom.provisioning.postgres.embedded import EmbeddedServer
+from strongroom.provisioning.postgres.setup import set_up
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measurement beside its baseline of the same run. Times in milliseconds; `target` bounds `value`."""
+
+    what: str
+    ours_ms: float
+    baseline: str
+    baseline_ms: float
+    value: float
+    unit: str  # "×" or "ms"
+    target: float | None
+
+    @property
+    def verdict(self) -> str:
+        if self.target is None:
+            return "–"
+        return "reached" if self.value <= self.target else f"within {self.value / self.target:.1f} times"
+
+
+def ratio(what: str, ours: float, baseline: str, base: float, target: float | None) -> Row:
+    return Row(what, ours, baseline, base, ours / base, "×", target)
+
+
+def interleaved(
+    first: Callable[[int], object], second: Callable[[int], object], rounds: int, each: int
+) -> tuple[float, float]:
+    """Milliseconds per turn of both, the median over rounds that alternate, so that a busy machine slows both.
+
+    Each function is called with the number of turns it should do.
+    """
+    times: dict[int, list[float]] = {0: [], 1: []}
+    gc.disable()
+    try:
+        for turn in range(rounds * 2):
+            which = (turn + turn // 2) % 2  # first, second, second, first …
+            began = time.perf_counter()
+            (first, second)[which](each)
+            times[which].append((time.perf_counter() - began) * 1000 / each)
+    finally:
+        gc.enable()
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+@contextmanager
+def installation() -> Generator[Platform]:
+    """A fresh home with a running server, on the disk that holds the temporary files."""
+    with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as folder:
+        Path(folder).chmod(0o755)
+        home = Path(folder) / "home"
+        home.mkdir()
+        settings = load_settings(home)
+        server = EmbeddedServer(settings)
+        set_up(settings, server)
+        with server.session(), open_platform(settings) as platform:
+            yield platform
+
+
+def new_tenant(platform: Platform, slug: str) -> Tenant:
+    return provision(platform, pending_tenant(platform, slug).id)
+
+
+def pending_tenant(platform: Platform, slug: str) -> Tenant:
+    with platform.control.begin() as conn:
+        return request_tenant(
+            conn, platform.settings, platform.keys, slug=slug, name="Bench", owner_email="owner@example.com"
+        )

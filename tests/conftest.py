@@ -1,0 +1,140 @@
+"""A whole platform for tests: a home of its own with a real PostgreSQL, one per test process, nothing left behind."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
+
+from strongroom.config.settings import SETTINGS_FILE, Settings, load_settings
+from strongroom.platform.control.platform import Platform, open_platform
+from strongroom.platform.tenants.ids import new_id
+from strongroom.platform.tenants.records import Tenant
+from strongroom.provisioning.create import provision, request_tenant
+from strongroom.provisioning.postgres.embedded import EmbeddedServer
+from strongroom.provisioning.postgres.locks import FileLock, exclusive
+from strongroom.provisioning.postgres.scratch import sweep
+from strongroom.provisioning.postgres.setup import set_up
+
+TenantFactory = Callable[..., Tenant]
+HomeFactory = Callable[[], Path]
+
+_PREFIX = "strongroom-test-"
+# Enough to hash, too little to wait for. Read by the processes that tests start, too.
+_TEST_SETTINGS = "bcrypt_cost = 4\n"
+
+
+class BrowserTestsTogether(LoadScopeScheduling):
+    """Gives all browser tests to one worker, because they share a service and a browser, and the rest one by one.
+
+    The mark `xdist_group` says the same and has no effect with pytest 9.2 (pytest-xdist issue 1386).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "browser" if nodeid.startswith("tests/browser/") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserTestsTogether:
+    """Tell pytest-xdist how to divide the tests between the workers."""
+    return BrowserTestsTogether(config, log)
+
+
+@pytest.fixture(scope="session")
+def reachable_tmp() -> Generator[Path]:
+    """A folder that PostgreSQL's account can enter: pytest's own temporary folders are closed to it under root."""
+    _remove_leftovers()
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+    in_use = FileLock(folder / "in-use")
+    in_use.take()
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+    in_use.close()
+
+
+@pytest.fixture(scope="session")
+def settings(reachable_tmp: Path) -> Settings:
+    """Settings of the home that this process's tests share."""
+    return load_settings(_home(reachable_tmp / "shared"))
+
+
+@pytest.fixture(scope="session")
+def embedded_server(settings: Settings) -> Generator[EmbeddedServer]:
+    """The shared home's PostgreSQL, set up and running."""
+    server = EmbeddedServer(settings)
+    set_up(settings, server)
+    with server.session():
+        with server.connect_admin() as admin:  # a crash of the machine ends the tests anyhow
+            admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("SELECT pg_reload_conf()")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def platform(settings: Settings, embedded_server: EmbeddedServer) -> Generator[Platform]:
+    """The shared platform: real key store, control database and registry."""
+    with open_platform(settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def tenant_factory(platform: Platform) -> TenantFactory:
+    """Make an active workspace: `tenant_factory()`, or with slug, name, owner_email, plan, region."""
+
+    def make(slug: str | None = None, **wanted: str) -> Tenant:
+        slug = slug or f"w-{new_id()}"
+        asked = {"name": slug.title(), "owner_email": f"owner@{slug}.example", "plan": "pro", "region": "uk"} | wanted
+        with platform.control.begin() as conn:
+            tenant = request_tenant(conn, platform.settings, platform.keys, slug=slug, **asked)
+        return provision(platform, tenant.id)
+
+    return make
+
+
+@pytest.fixture
+def tenant(tenant_factory: TenantFactory) -> Tenant:
+    """A fresh active workspace."""
+    return tenant_factory()
+
+
+@pytest.fixture
+def home(reachable_tmp: Path) -> Generator[Path]:
+    """A fresh home, not set up, for tests that start, break or kill their own server."""
+    folder = _home(reachable_tmp / f"own-{new_id()}")
+    yield folder
+    if (folder / "postgres").exists():
+        _stop_servers(folder)
+    shutil.rmtree(folder.parent)
+
+
+def _home(parent: Path) -> Path:
+    """Make a home whose sibling folders (backups) are in `parent` as well."""
+    home = parent / "home"
+    home.mkdir(parents=True)
+    (home / SETTINGS_FILE).write_text(_TEST_SETTINGS, encoding="utf-8")
+    return home
+
+
+def _stop_servers(home: Path) -> None:
+    server = EmbeddedServer(load_settings(home))
+    server.stop()
+    with exclusive(server.start_lock):
+        sweep(server)
+
+
+def _remove_leftovers() -> None:
+    """Stop and remove what test runs left that were killed."""
+    for folder in Path("/tmp").glob(f"{_PREFIX}*"):
+        if folder.stat().st_uid != os.geteuid() or not folder.stat().st_mode & 0o001:  # another user's, or being made
+            continue
+        lock = FileLock(folder / "in-use")
+        if lock.try_take():
+            for data in (*folder.glob("*/postgres"), *folder.glob("*/*/postgres")):
+                _stop_servers(data.parent)
+            shutil.rmtree(folder)
+        lock.close()

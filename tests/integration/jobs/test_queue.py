@@ -1,0 +1,203 @@
+"""The job queue: in the transaction that asks, once, and again after a worker's death."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from strongroom.config.errors import FailedError, UnavailableError
+from strongroom.config.settings import load_settings
+from strongroom.platform.control.platform import Platform, open_platform
+from strongroom.platform.jobs import queries
+from strongroom.platform.jobs.app import app, defer_in, periodic, task
+from strongroom.platform.jobs.worker import run_worker
+from strongroom.provisioning.postgres.embedded import EmbeddedServer
+from strongroom.provisioning.postgres.setup import set_up
+
+WORKER = """
+import sys, time
+from pathlib import Path
+from strongroom.config.settings import load_settings
+from strongroom.platform.control.platform import Platform, open_platform
+from strongroom.platform.jobs.app import task
+from strongroom.platform.jobs.worker import run_worker
+@task("test_sleep")
+def sleep(platform: Platform, seconds: float) -> None:
+    print("started", flush=True)
+    time.sleep(seconds)
+with open_platform(load_settings(Path(sys.argv[1]))) as platform:
+    print("ready", flush=True)
+    run_worker(platform, grace=1)
+print("ended", flush=True)
+"""
+
+ran: list[object] = []
+
+
+@task("test_note")
+def note(platform: Platform, word: str) -> None:
+    ran.append((platform.settings.region, word))
+
+
+@task("test_sleep")
+def sleep(platform: Platform, seconds: float) -> None:
+    ran.append(seconds)
+
+
+@task("test_fail")
+def fail(platform: Platform) -> None:
+    raise FailedError("the disk is full")
+
+
+@task("test_bug")
+def bug(platform: Platform) -> None:
+    raise ValueError("a bug")
+
+
+@pytest.fixture(autouse=True)
+def empty_queue(platform: Platform) -> Generator[None]:
+    ran.clear()
+    with platform.control.begin() as conn:
+        conn.execute(text("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE"))
+    yield
+    with platform.control.begin() as conn:
+        conn.execute(text("TRUNCATE procrastinate_jobs, procrastinate_workers CASCADE"))
+
+
+def unfinished(platform: Platform) -> list[queries.QueuedJob]:
+    with platform.control.connect() as conn:
+        return queries.unfinished(conn)
+
+
+def test_a_job_runs_once_with_the_platform_and_its_arguments(platform: Platform) -> None:
+    with platform.control.begin() as conn:
+        assert defer_in(conn, "test_note", word="hello") is not None
+    run_worker(platform, wait=False)
+    run_worker(platform, wait=False)
+    assert ran == [("uk", "hello")]
+    assert unfinished(platform) == []
+    with platform.control.connect() as conn:
+        assert queries.counts(conn)["succeeded"] == 1
+
+
+def test_a_job_of_a_transaction_that_is_rolled_back_never_runs(platform: Platform) -> None:
+    with platform.control.connect() as conn, conn.begin() as transaction:
+        defer_in(conn, "test_note", word="hello")
+        transaction.rollback()
+    run_worker(platform, wait=False)
+    assert ran == []
+
+
+def test_a_second_job_of_the_same_queueing_lock_is_not_queued_and_the_transaction_goes_on(platform: Platform) -> None:
+    with platform.control.begin() as conn:
+        assert defer_in(conn, "test_note", queueing_lock="one", word="first") is not None
+        assert defer_in(conn, "test_note", queueing_lock="one", word="second") is None
+        assert defer_in(conn, "test_note", word="third") is not None
+    run_worker(platform, wait=False)
+    assert sorted(ran, key=str) == [("uk", "first"), ("uk", "third")]
+
+
+def test_a_failure_is_tried_again_later_and_a_bug_is_not(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    with platform.control.begin() as conn:
+        defer_in(conn, "test_fail")
+        defer_in(conn, "test_bug")
+    with caplog.at_level(logging.CRITICAL, logger="procrastinate"):
+        run_worker(platform, wait=False)
+    jobs = {job.task: (job.state, job.attempts) for job in unfinished(platform)}
+    assert jobs == {"test_fail": ("todo", 1), "test_bug": ("failed", 1)}
+
+
+def test_draining_the_queue_adds_no_periodic_jobs(platform: Platform) -> None:
+    @periodic("* * * * *", "test_every_minute")
+    def every_minute(platform: Platform) -> None:
+        ran.append("minute")
+
+    try:
+        run_worker(platform, wait=False)
+    finally:
+        del app.tasks["test_every_minute"]
+        del app.periodic_registry.periodic_tasks["test_every_minute", ""]
+    assert ran == []
+
+
+def worker(platform: Platform) -> subprocess.Popen[str]:
+    """A worker process that knows `test_sleep`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER, str(platform.settings.home)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def started(process: subprocess.Popen[str]) -> None:
+    assert process.stdout
+    assert process.stdout.readline() == "started\n"
+
+
+def test_an_idle_worker_stops_at_once_on_sigterm(platform: Platform) -> None:
+    with platform.control.begin() as conn:
+        defer_in(conn, "test_sleep", seconds=0)
+    process = worker(platform)
+    started(process)
+    began = time.monotonic()
+    process.terminate()
+    said, _ = process.communicate(timeout=10)
+    assert said == "ended\n"
+    assert process.returncode == 0
+    assert time.monotonic() - began < 3
+
+
+def test_a_worker_with_a_long_job_stops_within_its_grace_and_the_job_is_queued_again(platform: Platform) -> None:
+    with platform.control.begin() as conn:
+        defer_in(conn, "test_sleep", seconds=60)
+    process = worker(platform)
+    started(process)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=5)
+    assert process.returncode == 0
+    run_after_the_heartbeat_is_missed(platform)
+
+
+def test_a_job_of_a_killed_worker_is_queued_again(platform: Platform) -> None:
+    with platform.control.begin() as conn:
+        defer_in(conn, "test_sleep", seconds=60)
+    process = worker(platform)
+    started(process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=5)
+    run_worker(platform, wait=False)
+    assert ran == []  # it may still live, as far as its heartbeat says
+    run_after_the_heartbeat_is_missed(platform)
+
+
+def test_a_worker_that_loses_the_database_ends_with_a_sentence(home: Path) -> None:
+    settings = load_settings(home)
+    server = EmbeddedServer(settings)
+    set_up(settings, server)
+    server.start()
+    with open_platform(settings) as platform:
+        stopping = threading.Timer(1, server.stop)
+        stopping.start()
+        with pytest.raises(UnavailableError, match="lost the control database"):
+            run_worker(platform)
+        stopping.join()
+        with pytest.raises(UnavailableError, match="does not answer"):
+            run_worker(platform)
+
+
+def run_after_the_heartbeat_is_missed(platform: Platform) -> None:
+    assert [(job.task, job.state) for job in unfinished(platform)] == [("test_sleep", "doing")]
+    with platform.control.begin() as conn:
+        conn.execute(text("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '21 seconds'"))
+    run_worker(platform, wait=False)
+    assert ran == [60]
+    assert unfinished(platform) == []

@@ -1,0 +1,125 @@
+"""A real platform with two workspaces, their members, and the portal in front of them."""
+
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Connection
+from werkzeug.test import TestResponse
+
+from strongroom.platform.control.platform import Platform
+from strongroom.platform.keys import FieldCipher, hash_password
+from strongroom.platform.tenants.records import Tenant
+from strongroom.platform.web.app import create_app
+from strongroom.platform.web.permissions import Role
+from strongroom.tenant_schema import tables
+from strongroom.tenant_schema.ids import new_uuid7
+from strongroom.tenant_schema.queries import members
+
+PASSWORD = "correct horse battery"
+TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
+
+
+@dataclass(frozen=True)
+class Portal:
+    """The application, and the workspaces behind it by the name that tests call them."""
+
+    platform: Platform
+    app: Flask
+    workspaces: dict[str, Tenant]
+    people: dict[tuple[str, Role], UUID]
+    password: str = PASSWORD
+
+    def client(self, slug: str | None = "acme") -> "Browser":
+        """A browser on a workspace's host, or on the public site."""
+        self.app.extensions["strongroom_limiter"].reset()
+        self.app.extensions["strongroom_site"].extensions["strongroom_limiter"].reset()
+        return Browser(self.app.test_client(), f"https://{self.host(slug)}")
+
+    def host(self, slug: str | None) -> str:
+        """The host name of a workspace, or of the public site."""
+        return f"{self.workspaces[slug].slug}.localhost" if slug else "localhost"
+
+    def signed_in(self, role: Role, slug: str = "acme") -> "Browser":
+        """A browser in which the member of that role has signed in."""
+        browser = self.client(slug)
+        answer = browser.sign_in(self.email(role))
+        assert answer.status_code == 303, answer.text
+        return browser
+
+    def email(self, role: Role) -> str:
+        """The address of the member who has that role, in every workspace."""
+        return email_of(role)
+
+    @contextmanager
+    def database(self, slug: str = "acme") -> Generator[Connection]:
+        """A transaction in the workspace's database."""
+        with self.platform.registry.connect(self.workspaces[slug]) as conn, conn.begin():
+            yield conn
+
+
+@dataclass
+class Browser:
+    """A test client that stays on one host and sends the token of the page's form."""
+
+    client: FlaskClient
+    base: str
+
+    def get(self, path: str, headers: dict[str, str] | None = None) -> TestResponse:
+        return self.client.get(path, base_url=self.base, headers=headers)
+
+    def carry(self, name: str, value: str) -> None:
+        """Put a cookie into the browser, as a thief or a mistaken page would."""
+        self.client.set_cookie(name, value, domain=self.base.removeprefix("https://"), secure=True)
+
+    def post(self, path: str, data: dict[str, object] | None = None, *, form: str = "/sign-in") -> TestResponse:
+        """Send a form; its token is read from the page `form`."""
+        return self.post_bare(path, (data or {}) | {"csrf_token": self.token(form)})
+
+    def post_bare(self, path: str, data: dict[str, object]) -> TestResponse:
+        """Send a form with exactly these fields."""
+        return self.client.post(path, data=data, base_url=self.base, headers={"Referer": f"{self.base}/"})
+
+    def token(self, form: str) -> str:
+        found = TOKEN.search(self.get(form).text)
+        assert found, f"no form on {form}"
+        return found[1]
+
+    def sign_in(self, email: str, password: str = PASSWORD) -> TestResponse:
+        return self.post("/sign-in", {"email": email, "password": password})
+
+    def cookie(self, name: str) -> str | None:
+        found = self.client.get_cookie(name, domain=self.base.removeprefix("https://"))
+        return found.value if found else None
+
+
+def email_of(role: Role) -> str:
+    return f"{role.value.replace('_', '-')}@people.example"
+
+
+@pytest.fixture(scope="session")
+def portal(platform: Platform, tenant_factory: Callable[..., Tenant]) -> Portal:
+    workspaces = {label: tenant_factory(name=label.capitalize()) for label in ("acme", "birch", "cedar", "rowan")}
+    people = {(label, role): _member(platform, workspaces[label], role) for label in workspaces for role in Role}
+    return Portal(platform, create_app(platform), workspaces, people)
+
+
+def _member(platform: Platform, tenant: Tenant, role: Role) -> UUID:
+    cipher, row_id, email = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7(), email_of(role)
+    columns = tables.member.c
+    with platform.registry.connect(tenant) as conn, conn.begin():
+        members.insert(
+            conn,
+            id=row_id,
+            email=cipher.seal(columns.email, row_id, email),
+            email_index=cipher.blind(columns.email_index, email),
+            name=cipher.seal(columns.name, row_id, f"The {role.label}"),
+            password_hash=hash_password(PASSWORD, platform.keys.platform().pepper, 4),
+            role=role,
+        )
+    return row_id

@@ -1,0 +1,82 @@
+"""One's own profile and sessions, the workspace, and the backups that it may look at."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert
+
+from strongroom.platform.control.tables import backup
+from strongroom.platform.web.permissions import Role
+from strongroom.tenant_schema.queries import settings
+
+Portal = Any  # the fixture's class, in conftest.py
+
+
+def test_the_workspace_can_be_renamed_and_counts_in_another_currency(portal: Portal) -> None:
+    browser = portal.signed_in(Role.OWNER, "rowan")
+    form = {"name": "Rowan & Sons", "currency": "EUR"}
+    assert browser.post("/settings/workspace", form, form="/settings/workspace").status_code == 303
+    with portal.database("rowan") as conn:
+        assert settings.base_currency(conn) == "EUR"
+    portal.platform.registry.forget(portal.workspaces["rowan"])
+    assert "Rowan &amp; Sons" in browser.get("/settings/workspace").text
+
+
+def test_who_works_alone_may_be_allowed_to_approve_their_own(portal: Portal) -> None:
+    browser = portal.signed_in(Role.OWNER)
+    form = {"name": "Acme", "currency": "GBP"}
+    for ticked in (True, False):
+        sent = form | ({"self_approval": "yes"} if ticked else {})
+        assert browser.post("/settings/workspace", sent, form="/settings/workspace").status_code == 303
+        assert ('name="self_approval" value="yes" checked' in browser.get("/settings/workspace").text) is ticked
+        with portal.database() as conn:
+            assert settings.value(conn, settings.SELF_APPROVAL) is ticked
+
+
+def test_a_bad_name_changes_nothing(portal: Portal) -> None:
+    browser = portal.signed_in(Role.OWNER)
+    form = {"name": " ", "currency": "USD"}
+    assert browser.post("/settings/workspace", form, form="/settings/workspace").status_code == 422
+    form = {"name": "Acme", "currency": "XXX"}
+    assert browser.post("/settings/workspace", form, form="/settings/workspace").status_code == 422
+    with portal.database() as conn:
+        assert settings.base_currency(conn) == "GBP"
+
+
+def test_backups_show_when_the_copy_was_proved(portal: Portal) -> None:
+    browser = portal.signed_in(Role.READ_ONLY)
+    assert "first backup is on its way" in browser.get("/settings/backups").text
+    taken = datetime.now(UTC) - timedelta(hours=2, minutes=5)
+    with portal.platform.control.begin() as conn:
+        values = {"id": f"test-{taken.timestamp()}", "tenant_id": portal.workspaces["acme"].id, "kind": "tenant"}
+        times = {"started_at": taken, "finished_at": taken, "verified_at": taken + timedelta(minutes=1)}
+        conn.execute(insert(backup).values(state="verified", bytes=1_400_000, receipts=47, **values, **times))
+    portal.platform.registry.forget(portal.workspaces["acme"])
+    text = re.sub(r"<[^>]+>", "", browser.get("/settings/backups").text)
+    assert "2 h ago" in text
+    assert "1.4 MB" in text
+    assert "Your database was backed up 2 h ago and the copy verified" in text
+
+
+def test_another_session_can_be_ended_but_not_anothers(portal: Portal) -> None:
+    here, there, stranger = portal.signed_in(Role.MEMBER), portal.signed_in(Role.MEMBER), portal.signed_in(Role.ADMIN)
+    page = here.get("/settings/sessions").text
+    ids = re.findall(r"/settings/sessions/([0-9a-f-]{36})/end", page)
+    assert len(ids) >= 2
+    assert stranger.post(f"/settings/sessions/{ids[0]}/end", form="/members").status_code == 404
+    for one in ids:
+        here.post(f"/settings/sessions/{one}/end", form="/settings/profile") if here.cookie("__Host-session") else None
+    assert there.get("/members").status_code == 401
+
+
+def test_a_new_password_ends_the_other_sessions_and_not_this_one(portal: Portal) -> None:
+    here, there = portal.signed_in(Role.CONTRIBUTOR), portal.signed_in(Role.CONTRIBUTOR)
+    wrong = {"old_password": "not mine at all", "password": "quite another sentence"}
+    assert here.post("/settings/password", wrong, form="/settings/profile").status_code == 422
+    form = {"old_password": portal.password, "password": "quite another sentence"}
+    assert here.post("/settings/password", form, form="/settings/profile").status_code == 303
+    assert here.get("/members").status_code == 200
+    assert there.get("/members").status_code == 401
+    back = {"old_password": "quite another sentence", "password": portal.password}
+    assert here.post("/settings/password", back, form="/settings/profile").status_code == 303
