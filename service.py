@@ -114,8 +114,7 @@ def web(invocation: Invocation, https_port: int | None, http_port: int | None) -
 def worker(invocation: Invocation, *, once: bool) -> None:
     """Run jobs (provisioning, scheduled backups) until Ctrl-C or SIGTERM. Any number of workers may run."""
     with open_home(invocation.settings) as platform:
-        invocation.output.say("Waiting for jobs.")
-        run_worker(platform, wait=not once)
+        run_worker(platform, wait=not once, announce=lambda: invocation.output.say("Waiting for jobs."))
 
 
 @click.command(cls=Command, example="strongroom status --json")

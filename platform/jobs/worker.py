@@ -5,7 +5,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 
 import psycopg
@@ -22,29 +22,38 @@ GRACE_SECONDS = 5.0
 _logger = logging.getLogger(__name__)
 
 
-def run_worker(platform: Platform, *, concurrency: int = 2, wait: bool = True, grace: float = GRACE_SECONDS) -> None:
+def run_worker(
+    platform: Platform,
+    *,
+    concurrency: int = 2,
+    wait: bool = True,
+    grace: float = GRACE_SECONDS,
+    announce: Callable[[], None] = lambda: None,
+) -> None:
     """Run jobs until SIGTERM or SIGINT; with `wait` false, until none is left that may run now.
 
-    One at a time in a process; the modules of the tasks must have been imported. A job that does not end within `grace`
-    seconds after the signal is left in the middle together with the process, as if it had been killed: it is queued
-    again by another worker. Raises `UnavailableError` when the control database is lost.
+    Calls `announce` as soon as a signal ends it cleanly. One at a time in a process; the modules of the tasks must have
+    been imported. A job that does not end within `grace` seconds after the signal is left in the middle together with
+    the process, as if it had been killed: it is queued again by another worker. Raises `UnavailableError` when the
+    control database is lost.
     """
     with platform.control.connect():  # says at once what the pool would say after half a minute
         pass
     try:
-        ended = asyncio.run(_run(platform, concurrency, wait, grace))
+        ended = asyncio.run(_run(platform, concurrency, wait, grace, announce))
     except (ConnectorException, psycopg.OperationalError) as error:
         raise UnavailableError("The worker has lost the control database.") from error
     if not ended:
         raise UnavailableError("The worker has lost the control database.")
 
 
-async def _run(platform: Platform, concurrency: int, wait: bool, grace: float) -> bool:
+async def _run(platform: Platform, concurrency: int, wait: bool, grace: float, announce: Callable[[], None]) -> bool:
     """Return whether the worker ended because it was told to, or had nothing left to do."""
     told = asyncio.Event()
     connector = job_connector(platform.settings, platform.keys, connections=concurrency + 3)
     # Replaced, not copied: periodic tasks are queued over the connector of the app that they were registered with.
     with app.replace_connector(connector), _signals(told):
+        announce()
         async with app.open_async():
             await requeue_stalled(app.job_manager)
             working = asyncio.create_task(_work(platform, concurrency, wait))

@@ -244,6 +244,19 @@ def test_sigterm_ends_every_process_in_time_and_commands_answer_afterwards(own_s
     assert processes_of(own_service.home) == []
 
 
+@pytest.mark.parametrize(("part", "says"), [("worker", "Waiting for jobs"), ("web", "Serving")])
+def test_a_part_that_says_it_runs_ends_cleanly_on_a_signal_sent_at_that_moment(own_service, part, says):
+    assert call(own_service.home, "init").returncode == 0
+    ports = ("--https-port", str(own_service.https), "--http-port", str(own_service.http)) if part == "web" else ()
+    command = [*PROGRAM, "--home", str(own_service.home), part, *ports]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as started:
+        assert started.stderr is not None
+        next(line for line in started.stderr if says in line)
+        started.terminate()
+        assert started.wait(STOP_SECONDS) == 0, started.stderr.read()
+    wait_for(lambda: not processes_of(own_service.home), STOP_SECONDS, f"left: {processes_of(own_service.home)}")
+
+
 def test_a_signal_during_the_first_start_leaves_nothing_running(own_service):
     ports = ("--https-port", str(own_service.https), "--http-port", str(own_service.http))
     command = [*PROGRAM, "--home", str(own_service.home), "up", "--demo", "--data", str(SHIPPED), *ports]
