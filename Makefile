@@ -1,24 +1,30 @@
 # Strongroom. Needs make and Python 3.11 or newer, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clean FORCE
+.PHONY: help setup run test test-servers lint bench torture clean FORCE
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEV := $(VENV)/.dev
+BENCH := $(VENV)/.bench
 # Options for `strongroom up`, for example: make run ARGS="--https-port 9443"
 ARGS ?=
 # What pytest runs instead of everything, for example: make test TESTS="tests/unit -x"
 TESTS ?=
-WORKERS ?= 2
+WORKERS ?= 3
+# How many requests `make torture` makes.
+REQUESTS ?= 1000000
+# Debian packages whose programs some tests run for real; without them those tests are not collected.
+PACKAGES := postgresql nginx-light haproxy pgbouncer
+ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/attack
 
 # A clone that was moved or copied brings an environment that points elsewhere: make it again.
 ifneq "$(shell cat $(VENV)/.root 2>/dev/null)" "$(shell pwd)"
-$(RUNTIME) $(DEV): FORCE
+$(RUNTIME) $(DEV) $(BENCH): FORCE
 endif
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
 setup: $(DEV)  ## create .venv with everything for development and tests
 
@@ -35,13 +41,20 @@ else
 	$(BIN)/python -m pytest tests/browser
 endif
 
+test-servers: $(DEV)  ## install Debian's PostgreSQL, PgBouncer, nginx and HAProxy, and run the tests on them
+	@sh tests/install_servers.sh $(PACKAGES)
+	$(BIN)/python -m pytest -n $(WORKERS) $(ON_SERVERS)
+
 lint: $(DEV)  ## ruff and pyright, strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/basedpyright
 
-bench: $(DEV)  ## measure against the targets and write docs/performance.md
+bench: $(BENCH)  ## measure against the targets and write docs/performance.md
 	@exec $(BIN)/python tests/bench/run.py
+
+torture: $(DEV)  ## a million marked requests under sabotage; REQUESTS=… for another number
+	@exec $(BIN)/python tests/attack/torture/run.py --requests $(REQUESTS)
 
 clean:  ## remove .venv and caches; the data in var/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
@@ -54,5 +67,10 @@ $(RUNTIME): requirements.lock pyproject.toml
 $(DEV): requirements-dev.lock pyproject.toml
 	@sh config/setup.sh requirements-dev.lock
 	@touch $@ $(RUNTIME)
+
+# All of the above, and what we are measured against.
+$(BENCH): requirements-bench.lock pyproject.toml
+	@sh config/setup.sh requirements-bench.lock
+	@touch $@ $(DEV) $(RUNTIME)
 
 FORCE:

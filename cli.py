@@ -16,7 +16,6 @@ import click
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from .backup.commands import backup
 from .config.errors import (
     CallError,
     FailedError,
@@ -28,10 +27,8 @@ from .config.errors import (
     VerificationError,
 )
 from .config.logging import configure_logging
-from .platform.console.commands import Group
+from .platform.console.commands import Group, LaterCommands
 from .platform.console.invocation import Invocation
-from .provisioning.commands import init, isolation, server, tenant
-from .service import serve, status, up, web, worker
 
 EXIT_BUG = 70
 _LEAST_FREE = 24 * 1024**2  # bytes: PostgreSQL needs 16 MB for the next piece of its log
@@ -63,8 +60,25 @@ def strongroom(invocation: Invocation, home: Path | None, *, verbose: bool) -> N
     invocation.home, invocation.verbose = home, verbose or invocation.verbose
 
 
-for command in (up, init, web, worker, status, server, tenant, isolation, backup, serve):
-    strongroom.add_command(command)
+strongroom.commands = LaterCommands(
+    __package__ or "strongroom",
+    {
+        "up": ".service:up",
+        "web": ".service:web",
+        "worker": ".service:worker",
+        "serve": ".children:serve",
+        "init": ".provisioning.commands:init",
+        "status": ".provisioning.status_command:status",
+        "server": ".provisioning.server_commands:server",
+        "tenant": ".tenant_commands:tenant",
+        "fleet": ".provisioning.fleet.commands:fleet",
+        "isolation": ".provisioning.isolation_commands:isolation",
+        "backup": ".backup.commands:backup",
+        "proxy": ".platform.proxy.commands:proxy",
+        "demo": ".provisioning.demo_commands:demo",
+    },
+    {},
+)
 
 
 def main() -> None:

@@ -4,55 +4,38 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from .backup import tasks as backup_tasks
 from .backup.runs import due_now
-from .config.errors import FailedError
+from .children import LISTENING_PORTS, listening_ports
 from .config.settings import SETTINGS_FILE, Settings, load_settings
-from .platform.console.commands import Command, Group, pass_invocation
+from .platform.console.commands import Command, pass_invocation
 from .platform.console.invocation import Invocation
 from .platform.console.output import Output
 from .platform.control.platform import Platform, open_platform
-from .platform.jobs.worker import GRACE_SECONDS, run_worker
-from .platform.mail import delivery as mail_tasks
-from .platform.processes.lifeline import end_with_parent
+from .platform.jobs.worker import run_worker
 from .platform.processes.running import held
 from .platform.processes.supervisor import Child, Supervisor
 from .platform.tenants import queries as tenants
-from .platform.web.names import workspace_slugs
-from .platform.web.server import answers_https, check_port, serve_https, serve_redirects
+from .platform.web.listening import answers_https, answers_proxy, check_port
 from .platform.web.tls import tls_files
-from .provisioning import tasks as provisioning_tasks
 from .provisioning.demo.load import load_demo
 from .provisioning.demo.ready import Standing, ready_block
 from .provisioning.demo.secret import DemoNote, read_note
 from .provisioning.initialise import initialise_home
 from .provisioning.opening import open_home, require_initialised
 from .provisioning.postgres.embedded import EmbeddedServer
-from .provisioning.postgres.locks import exclusive
 from .provisioning.postgres.places import check_home
-from .provisioning.postgres.scratch import sweep
-from .provisioning.status import check_health
+from .worker_tasks import register_tasks
 
-# Importing them registers the tasks; the worker runs no others.
-TASKS = (mail_tasks, provisioning_tasks, backup_tasks)
 _WEB_SECONDS = 60.0  # until both listeners answer, on a slow machine
 _FIRST_BACKUPS_SECONDS = 40.0  # `up` waits this long for the first backups before it says how far they are
-
-Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
-
-
-def _ports(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every command that listens, or prints an address of what listens."""
-    for name in ("--http-port", "--https-port"):
-        function = click.option(name, type=click.IntRange(1, 65535), metavar="N")(function)
-    return function
 
 
 @click.command(
@@ -64,20 +47,19 @@ def _ports(function: Callable[..., Any]) -> Callable[..., Any]:
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Where the demo's source data lie [../shared/data beside the project, else a small set of its own].",
 )
-@_ports
+@listening_ports
 @pass_invocation
-def up(invocation: Invocation, data: Path | None, https_port: int | None, http_port: int | None, *, demo: bool) -> None:
+def up(invocation: Invocation, data: Path | None, *, demo: bool, **ports: int | None) -> None:
     """Run everything in one foreground process tree: PostgreSQL, control plane, web, worker.
 
     Makes the home when it is not there. Ctrl-C or SIGTERM ends all of it cleanly; a second start resumes.
     """
     began = time.monotonic()
-    invocation.ports = {"https_port": https_port, "http_port": http_port}
+    invocation.ports = ports
     settings, output = invocation.settings, invocation.output
     check_home(settings.home)
     with held(settings), _supervisor() as supervisor:
-        check_port(settings.bind_host, settings.https_port, "https_port")
-        check_port(settings.bind_host, settings.http_port, "http_port")
+        _check_ports(settings)
         _prepare_home(settings, output)
         _start(supervisor, settings, "postgres", is_foundation=True)
         with EmbeddedServer(settings).session(), open_platform(settings) as platform:
@@ -86,25 +68,26 @@ def up(invocation: Invocation, data: Path | None, https_port: int | None, http_p
             _start(supervisor, settings, "worker")
             _first_backups(platform, supervisor, output)
             supervisor.take_signals()  # before it says “ready”: whoever reads that may send one at once
+            if settings.worker_ports:
+                output.say(_serving(settings))
             output.print_plain(ready_block(settings, _standing(platform, note, began), note))
         supervisor.watch()
         output.say("Stopping …")
 
 
 @click.command(cls=Command, json=False, example="strongroom --home /srv/strongroom web")
-@_ports
+@listening_ports
 @pass_invocation
-def web(invocation: Invocation, https_port: int | None, http_port: int | None) -> None:
+def web(invocation: Invocation, **ports: int | None) -> None:
     """Serve the portal over TLS 1.3, and plain HTTP that redirects, until Ctrl-C or SIGTERM."""
-    invocation.ports = {"https_port": https_port, "http_port": http_port}
+    invocation.ports = ports
     settings = invocation.settings
     require_initialised(settings)
     with EmbeddedServer(settings).session(), _supervisor() as supervisor:
-        check_port(settings.bind_host, settings.https_port, "https_port")
-        check_port(settings.bind_host, settings.http_port, "http_port")
+        _check_ports(settings)
         _start_web(supervisor, settings)
         supervisor.take_signals()
-        invocation.output.say(f"Serving {settings.site_url()}; the certificate authority is {_authority(settings)}.")
+        invocation.output.say(_serving(settings))
         supervisor.watch()
 
 
@@ -113,83 +96,9 @@ def web(invocation: Invocation, https_port: int | None, http_port: int | None) -
 @pass_invocation
 def worker(invocation: Invocation, *, once: bool) -> None:
     """Run jobs (provisioning, scheduled backups) until Ctrl-C or SIGTERM. Any number of workers may run."""
-    with open_home(invocation.settings) as platform:
+    register_tasks()
+    with open_home(invocation.settings, "worker") as platform:
         run_worker(platform, wait=not once, announce=lambda: invocation.output.say("Waiting for jobs."))
-
-
-@click.command(cls=Command, example="strongroom status --json")
-@pass_invocation
-def status(invocation: Invocation) -> None:
-    """Say whether everything is healthy, or what is not. Exit code 1 if something is not."""
-    checks = check_health(invocation.settings)
-    healthy = all(check.ok for check in checks)
-    if invocation.as_json:
-        invocation.output.record({"healthy": healthy, "checks": checks})
-    else:
-        rows = [
-            {"part": check.part, "state": "ok" if check.ok else "NOT OK", "detail": check.detail} for check in checks
-        ]
-        invocation.output.table(rows, {"part": "PART", "state": "STATE", "detail": "DETAIL"}, "")
-    if not healthy:
-        click.get_current_context().exit(1)
-
-
-@click.group(cls=Group, hidden=True)
-@click.option("--parent", type=int, required=True)
-@_ports
-@pass_invocation
-def serve(invocation: Invocation, parent: int, https_port: int | None, http_port: int | None) -> None:
-    """The children of `up` and `web`; they end with their parent."""
-    end_with_parent(parent)
-    invocation.ports = {"https_port": https_port, "http_port": http_port}
-
-
-@serve.command(json=False, example="")
-@pass_invocation
-def postgres(invocation: Invocation) -> None:
-    """Keep the embedded server running."""
-    server = EmbeddedServer(invocation.settings)
-    with server.session():
-        try:
-            while server.is_running():
-                time.sleep(0.5)
-        finally:
-            _sweep_throw_away_instances(server)
-    raise FailedError("PostgreSQL has ended by itself; its log is in the folder log of the home.")
-
-
-def _sweep_throw_away_instances(server: EmbeddedServer) -> None:
-    """Remove those of killed workers. A worker that was told to end at this same moment is given its time first."""
-    deadline = time.monotonic() + GRACE_SECONDS + 2
-    clean = False
-    while not clean and time.monotonic() < deadline:
-        with exclusive(server.start_lock):
-            clean = sweep(server)
-        if not clean:
-            time.sleep(0.1)
-
-
-@serve.command(json=False, example="")
-@pass_invocation
-def https(invocation: Invocation) -> None:
-    """The portal."""
-    settings = invocation.settings
-    serve_https(settings, lambda: workspace_slugs(settings))
-
-
-@serve.command(json=False, example="")
-@pass_invocation
-def redirect(invocation: Invocation) -> None:
-    """The plain listener."""
-    serve_redirects(invocation.settings)
-
-
-@serve.command(name="worker", json=False, example="")
-@pass_invocation
-def serve_worker(invocation: Invocation) -> None:
-    """The worker."""
-    with open_platform(invocation.settings) as platform:
-        run_worker(platform)
 
 
 @contextmanager
@@ -201,16 +110,47 @@ def _supervisor() -> Generator[Supervisor]:
         supervisor.end()
 
 
-def _start(supervisor: Supervisor, settings: Settings, name: str, *, is_foundation: bool = False) -> Child:
-    ports = ("--https-port", str(settings.https_port), "--http-port", str(settings.http_port))
-    own = ("--home", str(settings.home), "serve", "--parent", str(os.getpid()), *ports, name)
-    return supervisor.start(name, *own, is_foundation=is_foundation)
+def _check_ports(settings: Settings) -> None:
+    if settings.metrics_port:
+        check_port(settings.metrics_host, settings.metrics_port, "metrics_port")
+    for port in settings.worker_ports:
+        check_port(settings.bind_host, port, "worker_port_base")
+    if not settings.worker_ports:
+        check_port(settings.bind_host, settings.https_port, "https_port")
+        check_port(settings.bind_host, settings.http_port, "http_port")
+
+
+def _start(
+    supervisor: Supervisor, settings: Settings, name: str, *arguments: str, is_foundation: bool = False
+) -> Child:
+    ports = [f"--{port.replace('_', '-')}={getattr(settings, port)}" for port in LISTENING_PORTS]
+    own = ("--home", str(settings.home), "serve", "--parent", str(os.getpid()), *ports, name, *arguments)
+    return supervisor.start(" ".join((name, *arguments)), *own, is_foundation=is_foundation)
 
 
 def _start_web(supervisor: Supervisor, settings: Settings) -> None:
+    if settings.metrics_port:
+        _start(supervisor, settings, "metrics")
+    if settings.worker_ports:
+        _start_proxied(supervisor, settings)
+        return
     portal = _start(supervisor, settings, "https")
     _start(supervisor, settings, "redirect")
     supervisor.wait_until(lambda: answers_https(settings), portal, _WEB_SECONDS)
+
+
+def _start_proxied(supervisor: Supervisor, settings: Settings) -> None:
+    """One process per port: a proxy sends each workspace to the same one, so that its connections exist once."""
+    portals = [_start(supervisor, settings, "portal", str(index)) for index in range(len(settings.worker_ports))]
+    for index, portal in enumerate(portals):
+        supervisor.wait_until(partial(answers_proxy, settings, index), portal, _WEB_SECONDS)
+
+
+def _serving(settings: Settings) -> str:
+    if not settings.worker_ports:
+        return f"Serving {settings.site_url()}; the certificate authority is {_authority(settings)}."
+    ports = f"{settings.worker_ports[0]} to {settings.worker_ports[-1]}"
+    return f"Serving the ports {ports} to the proxy that answers at {settings.site_url()} (`strongroom proxy config`)."
 
 
 def _prepare_home(settings: Settings, output: Output) -> None:

@@ -1,6 +1,6 @@
 """What a restored copy needs before anybody may use it. The caller owns the transaction in the new database."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from sqlalchemy import ColumnElement, Connection, delete, func, text, true, update
 
@@ -21,22 +21,24 @@ def adapt_restored(conn: Connection, owner: str, backup: Backup) -> str:
     _end_sessions(conn)
     _end_invitations(conn, tables.invitation.c.invited_by.is_not(None))
     conn.execute(delete(tables.outbox).where(tables.outbox.c.sent_at.is_(None)))
-    _record(conn, backup, "workspace.restored")
+    audit.record(conn, None, "workspace.restored", detail=origin_of(backup))
     return revision
 
 
-def adapt_copy(conn: Connection, owner: str, backup: Backup, reseal_all: Callable[[Connection], int]) -> str:
+def adapt_copy(
+    conn: Connection, owner: str, origin: Mapping[str, object], reseal_all: Callable[[Connection], int]
+) -> str:
     """Make a copy another tenant's: sealed anew under that tenant's keys, without sessions, invitations and mail.
 
-    `reseal_all` does the sealing. Members keep their passwords. Returns the schema revision. Raises `VerificationError`
-    if a value does not open.
+    `origin` says in the audit log what it is a copy of; `reseal_all` does the sealing. Members keep their passwords.
+    Returns the schema revision. Raises `VerificationError` if a value does not open.
     """
     revision = _at_newest(conn, owner)
     _end_sessions(conn)
     _end_invitations(conn, true())
     conn.execute(delete(tables.outbox))
     reseal_all(conn)
-    _record(conn, backup, "workspace.copied")
+    audit.record(conn, None, "workspace.copied", detail=origin)
     return revision
 
 
@@ -58,5 +60,6 @@ def _end_invitations(conn: Connection, which: ColumnElement[bool]) -> None:
     conn.execute(update(invitation).where(open_ones, which).values(revoked_at=func.now()))
 
 
-def _record(conn: Connection, backup: Backup, action: str) -> None:
-    audit.record(conn, None, action, detail={"backup": backup.id, "as_of": timestamp(backup.started_at)})
+def origin_of(backup: Backup) -> dict[str, object]:
+    """What the audit log of a restored workspace says about where its content is from."""
+    return {"backup": backup.id, "as_of": timestamp(backup.started_at)}

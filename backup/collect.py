@@ -62,9 +62,9 @@ def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
 
 
 def undo_restores(platform: Platform, now: datetime) -> int:
-    """Open tenants again whose restore was killed, and drop the databases that such restores have left."""
+    """Open tenants again whose restore or move was killed, and drop the databases that these have left."""
     with platform.control.connect() as conn:
-        stuck = tenants.list_all(conn, (TenantState.RESTORING,))
+        stuck = tenants.list_all(conn, (TenantState.RESTORING, TenantState.MIGRATING))
         unfinished = placements.in_state(conn, PlacementState.BUILDING, PlacementState.READY)
         everyone = {tenant.id: tenant for tenant in tenants.list_all(conn)}
     undone = sum(_reopen(platform, tenant) for tenant in stuck)
@@ -119,16 +119,16 @@ def _reopen(platform: Platform, stuck: Tenant) -> bool:
         with tenant_lock(platform, stuck.id):
             switch.go_back(platform, stuck.id, switch.state_before(platform, stuck.id))
     except RefusedError:
-        return False  # its restore is still at work
+        return False  # its restore or move is still at work
     return True
 
 
 def _is_left_over(placement: Placement, everyone: dict[str, Tenant], now: datetime) -> bool:
     """A restore's database that was never switched to: not the one a new workspace is being set up in."""
-    if now - placement.created_at < GRACE:
+    if placement.spare or now - placement.created_at < GRACE:
         return False
     if placement.tenant_id is None:
-        return placement.state is PlacementState.BUILDING
+        return True
     owner = everyone.get(placement.tenant_id)
     return owner is not None and owner.placement_id not in (None, placement.id)
 

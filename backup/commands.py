@@ -48,7 +48,7 @@ def run(invocation: Invocation, slugs: tuple[str, ...], *, due: bool, everything
     """
     if bool(slugs) + due + everything != 1:
         raise CallError("Say which: one or more workspaces, or --due, or --all.")
-    with open_home(invocation.settings) as platform, _progress(invocation, "Backing up") as progress:
+    with open_home(invocation.settings) as platform, spoken_progress(invocation, "Backing up") as progress:
         outcomes = _run(platform, slugs, due=due, parallel=parallel, progress=progress)
     _print_outcomes(invocation, outcomes, "Nothing is due.")
 
@@ -89,7 +89,7 @@ def verify(invocation: Invocation, backup_id: str | None, *, everything: bool) -
     """Restore a backup into a scratch server again and compare. Exit code 5 if one is not what it should be."""
     if bool(backup_id) == everything:
         raise CallError("Say which: the id of a backup, or --all.")
-    with open_home(invocation.settings) as platform, _progress(invocation, "Verifying") as progress:
+    with open_home(invocation.settings) as platform, spoken_progress(invocation, "Verifying") as progress:
         if backup_id:
             one = runs.verify_one(platform, backup_id)
             outcomes = [Outcome(one.tenant_id, one.label, one, None)]
@@ -117,7 +117,7 @@ def restore(invocation: Invocation, slug: str, backup_id: str | None, as_slug: s
             tenants.by_slug(conn, slug)
         if as_slug is None:
             invocation.confirm(slug, f"“{slug}” goes back to the time of its backup.", yes=yes)
-        with _progress(invocation, f"Restoring {slug}") as progress:
+        with spoken_progress(invocation, f"Restoring {slug}") as progress:
             done = restore_tenant(
                 platform, slug, backup_id, as_slug=as_slug, operator=operator_name(), progress=progress
             )
@@ -163,7 +163,8 @@ def _run(platform: Platform, slugs: Sequence[str], *, due: bool, parallel: int, 
 
 
 @contextmanager
-def _progress(invocation: Invocation, title: str) -> Generator[Progress]:
+def spoken_progress(invocation: Invocation, title: str) -> Generator[Progress]:
+    """Show the events of the block as progress on standard error."""
     with invocation.output.progress(title) as advance:
         yield _spoken(advance)
 

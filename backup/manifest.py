@@ -35,7 +35,7 @@ WHERE c.relkind IN ('r', 'v', 'm', 'p') AND {_OURS}
 UNION ALL
 SELECT pg_catalog.format('constraint %I.%s %I %s', n.nspname, k.conrelid::pg_catalog.regclass, k.conname,
          pg_catalog.pg_get_constraintdef(k.oid))
-FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace WHERE {_OURS}
+FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace WHERE {_OURS} {{not_null}}
 UNION ALL
 SELECT pg_catalog.pg_get_indexdef(i.indexrelid)
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid
@@ -49,6 +49,11 @@ SELECT pg_catalog.format('function %I.%I %s %s', n.nspname, p.proname,
          pg_catalog.pg_get_function_identity_arguments(p.oid), pg_catalog.md5(p.prosrc))
 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE {_OURS}
 """  # noqa: S608  # the condition is ours
+LAYOUT = 2
+_SHAPES = {
+    1: sql.SQL(_SHAPE.replace("{not_null}", "")),
+    2: sql.SQL(_SHAPE.replace("{not_null}", "AND k.contype <> 'n'")),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ class Manifest:
     tables: dict[str, TableSum]
     sequences: dict[str, int | None]
     schema: str  # SHA-256 over columns, constraints, indexes, triggers and functions
+    layout: int = 1  # of `schema`: since 2 without NOT NULL constraints, which only PostgreSQL 18 has as such
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -75,7 +81,7 @@ class Manifest:
     def from_json(cls, values: dict[str, Any]) -> "Manifest":
         """Undo `to_json`."""
         tables = {name: TableSum(entry["rows"], entry["hash"]) for name, entry in values["tables"].items()}
-        return cls(tables, dict(values["sequences"]), values["schema"])
+        return cls(tables, dict(values["sequences"]), values["schema"], values.get("layout", 1))
 
     @property
     def rows(self) -> int:
@@ -117,15 +123,18 @@ def _table_difference(name: str, expected: TableSum | None, found: TableSum | No
     return f"table {name} has other content"
 
 
-def read_manifest(connection: psycopg.Connection[Any]) -> Manifest:
-    """Read the manifest in the connection's open transaction, whose isolation level the caller has chosen."""
+def read_manifest(connection: psycopg.Connection[Any], layout: int = LAYOUT) -> Manifest:
+    """Read the manifest in the connection's open transaction, whose isolation level the caller has chosen.
+
+    `layout` is that of the manifest that it will be compared with.
+    """
     connection.execute(FIXED_SETTINGS)
     names = [(str(schema), str(table)) for schema, table in connection.execute(_TABLES)]
     sequences = {str(name): value for name, value in connection.execute(_SEQUENCES)}
     # PostgreSQL flattens `(a OR b) OR c` when it reads its own text again, so brackets say nothing here.
-    lines = sorted(re.sub(r"[()\s]", "", str(line)) for (line,) in connection.execute(_SHAPE))
+    lines = sorted(re.sub(r"[()\s]", "", str(line)) for (line,) in connection.execute(_SHAPES[layout]))
     shape = hashlib.sha256("\n".join(lines).encode()).hexdigest()
-    return Manifest(_table_sums(connection, names), sequences, shape)
+    return Manifest(_table_sums(connection, names), sequences, shape, layout)
 
 
 def _table_sums(connection: psycopg.Connection[Any], names: list[tuple[str, str]]) -> dict[str, TableSum]:

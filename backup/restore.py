@@ -28,7 +28,7 @@ from ..provisioning.sessions import migrator, migrator_connection
 from ..tenant_schema.migrate import knows_revision
 from ..tenant_schema.tables import SCHEMA
 from . import catalogue, receipts
-from .adapt import adapt_copy, adapt_restored
+from .adapt import adapt_copy, adapt_restored, origin_of
 from .header import Descriptor
 from .progress import Event, Progress, silent
 from .records import Backup, BackupState
@@ -190,9 +190,11 @@ def _run_steps(work: Work, progress: Progress) -> None:
 
 def _load(work: Work) -> None:
     database, owner = work.names.database, work.names.owner
+    with migrator(work.platform, work.server, database) as session:
+        version = session.info.server_version
     with (
         target_for(work.platform, work.server, MIGRATOR, database) as target,
-        restoring(target, f"--role={owner}", f"--schema={SCHEMA}") as archive,
+        restoring(target, f"--role={owner}", f"--schema={SCHEMA}", server_version=version) as archive,
     ):
         read_dump(work.order.store, work.descriptor, work.identity, archive)
 
@@ -216,7 +218,7 @@ def _adapt(work: Work) -> None:
         if work.order.as_slug is None:
             work.revision = adapt_restored(conn, owner, backup)
         else:
-            work.revision = adapt_copy(conn, owner, backup, partial(_reseal, work))
+            work.revision = adapt_copy(conn, owner, origin_of(backup), partial(_reseal, work))
 
 
 def _reseal(work: Work, conn: Connection) -> int:

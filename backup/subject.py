@@ -14,13 +14,14 @@ from ..config.errors import RefusedError
 from ..config.settings import Settings
 from ..platform.control.address import read_address
 from ..platform.control.platform import Platform
+from ..platform.keys.credentials import write_service_file
 from ..platform.servers import queries as servers
 from ..platform.servers.records import Server
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.states import TenantState
 from ..provisioning.names import BACKUP, CONTROL
 from ..provisioning.postgres.programs import find_bindir
-from ..provisioning.sessions import Session, open_as
+from ..provisioning.sessions import Session, login_parameters, open_as
 from .tools import Target
 
 SERVICE_FOLDER = "backup-"  # of folders in the run folder that hold a service file for one child process
@@ -86,9 +87,8 @@ def target_for(platform: Platform, server: Server, role: str, database: str) -> 
     run.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=SERVICE_FOLDER, dir=run) as folder:
         path = Path(folder) / "service"
-        credential = platform.keys.service_credential(role)
-        conninfo = credential.write_service_file(path, server.host, server.port, database)
-        yield Target(_bindir(platform.settings), conninfo, path)
+        conninfo = write_service_file(path, login_parameters(platform, server, role, database))
+        yield Target(_bindir(platform.settings), conninfo, path, tls=not server.host.startswith("/"))
 
 
 @cache

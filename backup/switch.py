@@ -18,6 +18,7 @@ from ..provisioning.sessions import provisioner
 
 KEPT = timedelta(days=7)  # how long the database that a restore replaced can be had back
 SWITCHING = "restore.switching"
+MOVING = "tenant.moving"
 
 
 def switch_in_place(platform: Platform, tenant: Tenant, pid: str, operator: str, detail: dict[str, Any]) -> Tenant:
@@ -54,6 +55,7 @@ class NewTenant:
     id: str
     slug: str
     source: Tenant
+    name: str | None = None  # else the source's, and that it is a copy
 
 
 def open_new(platform: Platform, new: NewTenant, pid: str, operator: str, detail: dict[str, Any]) -> Tenant:
@@ -63,7 +65,7 @@ def open_new(platform: Platform, new: NewTenant, pid: str, operator: str, detail
         made = tenants.insert_pending(
             conn,
             slug=new.slug,
-            name=f"{source.name} (copy)",
+            name=new.name or f"{source.name} (copy)",
             plan_id=source.plan,
             region_id=source.region,
             tenant_id=new.id,
@@ -74,7 +76,7 @@ def open_new(platform: Platform, new: NewTenant, pid: str, operator: str, detail
 
 
 def go_back(platform: Platform, tenant_id: str, state: TenantState) -> None:
-    """Open a tenant that is `restoring` again, in the database that it has."""
+    """Open a tenant that is `restoring` or `migrating` again, in the database that it has."""
     with platform.control.connect() as conn:
         tenant = tenants.by_id(conn, tenant_id)
         server = servers.by_name(conn, tenant.server)
@@ -86,10 +88,10 @@ def go_back(platform: Platform, tenant_id: str, state: TenantState) -> None:
 
 
 def state_before(platform: Platform, tenant_id: str) -> TenantState:
-    """Return the state that a tenant was in before the restore that left it `restoring`."""
+    """Return the state that a tenant was in before the restore or move that left it `restoring` or `migrating`."""
     with platform.control.connect() as conn:
         entries = operators_audit.newest(conn, 20, tenant_id)
-    states = [entry.detail["state"] for entry in entries if entry.action == SWITCHING]
+    states = [entry.detail["state"] for entry in entries if entry.action in (SWITCHING, MOVING)]
     return TenantState(states[0]) if states else TenantState.ACTIVE
 
 

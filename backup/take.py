@@ -81,7 +81,7 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
         fingerprint = read_fingerprint(session)
         if not force and _unchanged(platform, subject, backup_id, fingerprint):
             return
-        with _snapshot(session) as snapshot:
+        with exported_snapshot(session) as snapshot:
             descriptor = _dump(platform, store, subject, backup_id, snapshot)
     if subject.tenant_id:
         receipts.copy_missing(platform, store, subject.tenant_id, descriptor.receipts)
@@ -105,7 +105,8 @@ def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint
 
 
 @contextmanager
-def _snapshot(session: Session) -> Generator[Snapshot]:
+def exported_snapshot(session: Session) -> Generator[Snapshot]:
+    """Yield a moment of the database, which lasts as long as the block."""
     with session.transaction():
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         row = session.execute("SELECT pg_export_snapshot()").fetchone()

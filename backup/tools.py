@@ -1,20 +1,24 @@
 """`pg_dump` and `pg_restore` as child processes: no secret in argv or environment, exit status always looked at."""
 
+import shutil
 import subprocess
 import tempfile
-from collections.abc import Generator
+import threading
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from ..config.errors import FailedError
-from ..provisioning.postgres.programs import clean_environment
+from ..provisioning.postgres.programs import client_environment
 
 PIPE_BYTES = 1 << 20
 CHUNK = 1 << 17
 DUMP_OPTIONS = ("--format=custom", "--compress=0", "--no-password")
 RESTORE_OPTIONS = ("--no-owner", "--no-acl", "--exit-on-error", "--single-transaction", "--no-password")
+_KNOWS_TRANSACTION_TIMEOUT = 170000
+_PREAMBLE_LINES = 20  # of a script: comments and settings, before the first object
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +28,7 @@ class Target:
     bindir: Path
     conninfo: str
     service_file: Path | None = None
+    tls: bool = False  # whether they go over a network
 
 
 @contextmanager
@@ -38,11 +43,16 @@ def dumping(target: Target, *options: str) -> Generator["DumpOutput"]:
 
 
 @contextmanager
-def restoring(target: Target, *options: str) -> Generator["RestoreInput"]:
+def restoring(target: Target, *options: str, server_version: int | None = None) -> Generator["RestoreInput"]:
     """Run `pg_restore`, fed by the yielded writer. When the block ends well it has succeeded, or `FailedError`.
 
-    When the block raises, the program sees an incomplete archive and rolls everything back.
+    When the block raises, the program sees an incomplete archive and rolls everything back. `server_version` is that of
+    the server to restore into, where it may be older than the programs.
     """
+    if server_version is not None and server_version < _KNOWS_TRANSACTION_TIMEOUT:
+        with _restoring_as_script(target, options) as archive:
+            yield archive
+        return
     command = [target.bindir / "pg_restore", *RESTORE_OPTIONS, *options, f"--dbname={target.conninfo}"]
     with (
         tempfile.TemporaryFile() as complaints,
@@ -51,6 +61,44 @@ def restoring(target: Target, *options: str) -> Generator["RestoreInput"]:
         archive = RestoreInput(process, complaints)
         yield archive
         archive.finish()
+
+
+@contextmanager
+def _restoring_as_script(target: Target, options: Sequence[str]) -> Generator["RestoreInput"]:
+    """Have `pg_restore` write a script for `psql`, without the setting in its first lines that older servers lack.
+
+    The script is one transaction, and its COMMIT is the last thing that `pg_restore` writes.
+    """
+    reader = [target.bindir / "pg_restore", *RESTORE_OPTIONS, *options, "--file=-"]
+    writer = [target.bindir / "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--no-password"]
+    writer.append(f"--dbname={target.conninfo}")
+    with (
+        tempfile.TemporaryFile() as complaints,
+        _running(writer, target, stdin=subprocess.PIPE, stderr=complaints) as psql,
+        _running(reader, target, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints) as pg_restore,
+    ):
+        passing = threading.Thread(target=_pass_on, args=(pg_restore, psql), name="restore-script")
+        passing.start()
+        try:
+            archive = RestoreInput(pg_restore, complaints)
+            yield archive
+            archive.finish()
+        finally:
+            pg_restore.kill()  # has ended, unless the block has raised; then it must not write its COMMIT
+            passing.join()
+        RestoreInput(psql, complaints, "psql").finish()
+
+
+def _pass_on(pg_restore: subprocess.Popen[bytes], psql: subprocess.Popen[bytes]) -> None:
+    assert pg_restore.stdout is not None
+    assert psql.stdin is not None
+    beginning = b"".join(pg_restore.stdout.readline() for _ in range(_PREAMBLE_LINES))
+    with suppress(BrokenPipeError):  # its exit status says why
+        psql.stdin.write(beginning.replace(b"\nSET transaction_timeout = 0;\n", b"\n", 1))
+        shutil.copyfileobj(pg_restore.stdout, psql.stdin, CHUNK)
+        return
+    while pg_restore.stdout.read(CHUNK):  # or it would wait for a reader for ever
+        pass
 
 
 class DumpOutput:
@@ -72,9 +120,10 @@ class DumpOutput:
 class RestoreInput:
     """What `pg_restore` reads."""
 
-    def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], complaints: IO[bytes], program: str = "pg_restore") -> None:
         self._process = process
         self._complaints = complaints
+        self._program = program
 
     def write(self, data: bytes, /) -> int:
         """Hand over `data`. Raises `FailedError` if the program has given up."""
@@ -95,7 +144,7 @@ class RestoreInput:
             raise self._failure()
 
     def _failure(self) -> FailedError:
-        return FailedError(f"pg_restore failed: {_reason(self._process, self._complaints)}")
+        return FailedError(f"{self._program} failed: {_reason(self._process, self._complaints)}")
 
 
 @contextmanager
@@ -107,7 +156,7 @@ def _running(
     stdin: int = subprocess.DEVNULL,
     stdout: int = subprocess.DEVNULL,
 ) -> Generator[subprocess.Popen[bytes]]:
-    environment = clean_environment()
+    environment = client_environment(tls=target.tls)
     if target.service_file is not None:
         environment["PGSERVICEFILE"] = str(target.service_file)
     try:

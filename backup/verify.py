@@ -91,7 +91,7 @@ def read_dump(store: Store, descriptor: Descriptor, identity: str, target: age.W
 def compare(descriptor: Descriptor, session: Session) -> None:
     """Raise `VerificationError` unless the database holds exactly what the manifest says."""
     with session.transaction():
-        found = differences(descriptor.manifest, read_manifest(session))
+        found = differences(descriptor.manifest, read_manifest(session, descriptor.manifest.layout))
     if found:
         raise VerificationError(f"The restored copy differs from the original: {'; '.join(found[:5])}.")
 

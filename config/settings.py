@@ -16,13 +16,17 @@ TEMPLATE = """\
 # base_domain = "localhost"        # workspaces answer at https://<slug>.<base_domain>:<https_port>
 # https_port = 8443
 # http_port = 8080                 # redirects to https
+# metrics_host = "127.0.0.1"
+# metrics_port = 9464              # OpenMetrics at /metrics, never for the public; 0 = none
+# worker_port_base = 0             # behind a proxy: web process i listens there + i; see `strongroom proxy config`
 # region = "uk"                    # where new workspaces are placed
 # backup_root = "../var-backups"   # never inside this home; another disk is better
 # backup_interval_hours = 6        # at most 24
 # backup_retention_days = 30
 # web_workers = 2
 # web_threads = 4                  # requests that one web process answers at the same time
-# connection_budget = 60           # tenant connections that one process may hold open
+# connection_budget = 600          # most tenant connections of one process; what the server carries is divided anyhow
+# spare_databases = 4              # finished databases that wait on each server for new workspaces; 0 = none
 # production = false
 # disk_encryption_attested = false # production refuses to start until you attest it
 """
@@ -37,19 +41,23 @@ class Settings:
     base_domain: str = "localhost"
     https_port: int = 8443
     http_port: int = 8080
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = 9464
+    worker_port_base: int = 0
     region: str = "uk"
     backup_root: Path = field(default=Path())
     backup_interval_hours: int = 6
     backup_retention_days: int = 30
     web_workers: int = 2
     web_threads: int = 4
-    connection_budget: int = 60
+    connection_budget: int = 600
     connections_per_tenant: int = 4
     checkout_timeout: float = 2.0
     tenant_cache_seconds: float = 1.0
     bcrypt_cost: int = 12
     receipts_url: str = ""
     postgres_bindir: str = ""
+    spare_databases: int = 4
     production: bool = False
     disk_encryption_attested: bool = False
 
@@ -97,6 +105,12 @@ class Settings:
     def run_dir(self) -> Path:
         """Locks and sockets; nothing here outlives a restart."""
         return self.home / "run"
+
+    @property
+    def worker_ports(self) -> tuple[int, ...]:
+        """Ports of the web processes behind a proxy, one each; none where they share `https_port`."""
+        base = self.worker_port_base
+        return tuple(range(base, base + self.web_workers)) if base else ()
 
     @property
     def backup_interval(self) -> timedelta:
@@ -166,6 +180,8 @@ _WORDS: dict[type, str] = {str: "text", int: "whole number", float: "number", bo
 _RANGES = {
     "https_port": (1, 65535),
     "http_port": (1, 65535),
+    "metrics_port": (0, 65535),
+    "worker_port_base": (0, 65472),  # 64 web processes fit above
     "backup_interval_hours": (1, 24),
     "backup_retention_days": (1, 3650),
     "web_workers": (1, 64),
@@ -173,6 +189,7 @@ _RANGES = {
     "connection_budget": (1, 5000),
     "connections_per_tenant": (1, 64),
     "bcrypt_cost": (4, 16),
+    "spare_databases": (0, 1000),
 }
 
 
@@ -181,11 +198,20 @@ def _check_together(settings: Settings) -> None:
         value = getattr(settings, name)
         if not low <= value <= high:
             raise CallError(f"The setting “{name}” must lie between {low} and {high}, not {value}.")
-    if settings.https_port == settings.http_port:
-        raise CallError("https_port and http_port must differ.")
+    _check_ports(settings)
     if settings.backup_root.is_relative_to(settings.home) or settings.home.is_relative_to(settings.backup_root):
         raise CallError(f"backup_root ({settings.backup_root}) and home ({settings.home}) must not contain each other.")
     if settings.production and settings.bcrypt_cost < 12:
         raise CallError("bcrypt_cost must be at least 12 in production.")
     if settings.production and not settings.disk_encryption_attested:
         raise CallError("Production needs encrypted disks: set disk_encryption_attested = true once they are.")
+
+
+def _check_ports(settings: Settings) -> None:
+    if settings.https_port == settings.http_port:
+        raise CallError("https_port and http_port must differ.")
+    if settings.metrics_port in {settings.https_port, settings.http_port}:
+        raise CallError("metrics_port must differ from https_port and http_port.")
+    ports = settings.worker_ports
+    if taken := {settings.https_port, settings.http_port, settings.metrics_port} & set(ports):
+        raise CallError(f"worker_port_base takes the ports {ports[0]} to {ports[-1]}, of which {min(taken)} is in use.")

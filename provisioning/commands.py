@@ -1,4 +1,4 @@
-"""The operator's commands around servers and workspaces. They parse, call, and print; the work is elsewhere."""
+"""The operator's commands around workspaces. They parse, call, and print; the work is elsewhere."""
 
 import dataclasses
 import getpass
@@ -9,25 +9,23 @@ from typing import Any
 
 import click
 
-from ..config.errors import CallError, FailedError, RefusedError, VerificationError
+from ..config.errors import CallError, FailedError, RefusedError
 from ..config.settings import Settings
 from ..platform.audit import queries as audit
 from ..platform.console.commands import Command, Group, pass_invocation
 from ..platform.console.invocation import Invocation
 from ..platform.control.platform import Platform
 from ..platform.portal.imports.service import ImportResult
-from ..platform.servers import queries as servers
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Tenant
 from ..platform.tenants.requests import DEFAULT_PLAN
 from ..platform.tenants.states import TenantState
 from . import lifecycle
+from .bulk.command import create_from
 from .create import invitation_link, provision, request_tenant
 from .initialise import initialise_home
-from .isolation.verify import verify_isolation
 from .load_csv import load_csv
 from .opening import open_home
-from .server_check import check_server
 
 _PROVISION_SECONDS = 120
 _LISTED = {
@@ -52,26 +50,69 @@ def init(invocation: Invocation) -> None:
 
 @click.group(cls=Group)
 def tenant() -> None:
-    """Workspaces: create, list, show, suspend, resume, load."""
+    """Workspaces: create, list, show, suspend, resume, rename, clone, move, load."""
 
 
 @tenant.command(
-    example='strongroom tenant create acme --name "Acme Ltd" --owner anna@acme.example --plan team --wait',
+    example='strongroom tenant create acme --name "Acme Ltd" --owner anna@acme.example --plan team --wait\n'
+    "strongroom tenant create --from offices.csv --parallel 4 --report made.csv",
 )
-@click.argument("slug")
-@click.option("--name", required=True, help="Name of the workspace, as its members see it.")
-@click.option("--owner", required=True, metavar="EMAIL", help="Who gets the invitation to be the owner.")
+@click.argument("slug", required=False)
+@click.option("--name", help="Name of the workspace, as its members see it.")
+@click.option("--owner", metavar="EMAIL", help="Who gets the invitation to be the owner.")
 @click.option("--plan", default=DEFAULT_PLAN, show_default=True, help="free, pro or team.")
 @click.option("--region", help="Where its data stay [the installation's region].")
 @click.option("--wait", is_flag=True, help="Return when the workspace is active, not when it is queued.")
+@click.option(
+    "--from",
+    "source",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE.csv",
+    help="Make all workspaces of a list: slug, name, owner [, plan, region, currency, expenses].",
+)
+@click.option("--parallel", type=click.IntRange(1, 32), metavar="N", help="With --from: worker processes [2].")
+@click.option(
+    "--report",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.csv",
+    help="With --from: write there what became of each line.",
+)
 @pass_invocation
-def create(
+def create(  # noqa: PLR0913, PLR0917 - click passes one argument per option
+    invocation: Invocation,
+    slug: str | None,
+    name: str | None,
+    owner: str | None,
+    plan: str,
+    region: str | None,
+    source: Path | None,
+    parallel: int | None,
+    report: Path | None,
+    *,
+    wait: bool,
+) -> None:
+    """Provision a workspace with the address SLUG and print its owner's invitation link; or many, with --from.
+
+    Without --wait the workspace is pending until a worker (`strongroom up` or `strongroom worker`) has made it. A list
+    is checked completely first. What is there already is left as it is, so the command can be repeated; “expenses”
+    names a CSV file beside the list, to be loaded as `tenant load` does, “currency” what the workspace counts in.
+    """
+    if source is None:
+        if parallel is not None or report is not None:
+            raise CallError("--parallel and --report belong to --from.")
+        if slug is None or name is None or owner is None:
+            raise CallError("A workspace needs SLUG, --name and --owner; or name a list of them with --from.")
+        _create_one(invocation, slug, name, owner, plan, region, wait=wait)
+        return
+    if slug is not None or name is not None or owner is not None:
+        raise CallError("SLUG, --name and --owner stand in the list that --from names; leave them out.")
+    who = operator_name()
+    create_from(invocation, source, plan=plan, region=region, parallel=parallel or 2, report_to=report, operator=who)
+
+
+def _create_one(
     invocation: Invocation, slug: str, name: str, owner: str, plan: str, region: str | None, *, wait: bool
 ) -> None:
-    """Provision a workspace with the address SLUG and print its owner's invitation link.
-
-    Without --wait the workspace is pending until a worker (`strongroom up` or `strongroom worker`) has made it.
-    """
     settings, output = invocation.settings, invocation.output
     with open_home(settings) as platform:
         with platform.control.begin() as conn:
@@ -217,75 +258,3 @@ def _by_slug(platform: Platform, slug: str) -> Tenant:
 def _audited(platform: Platform, about: Tenant, action: str, detail: Mapping[str, Any] | None = None) -> None:
     with platform.control.begin() as conn:
         audit.record(conn, operator_name(), action, about.id, dict(detail or {}))
-
-
-@click.group(cls=Group)
-def server() -> None:
-    """PostgreSQL servers that hold workspaces."""
-
-
-@server.command(name="list", example="strongroom server list --json")
-@pass_invocation
-def list_servers(invocation: Invocation) -> None:
-    """List the servers: name, host or socket folder, port, region, and how many workspaces each holds."""
-    with open_home(invocation.settings) as platform, platform.control.connect() as conn:
-        counts = servers.databases(conn)
-        rows = [
-            {
-                "name": one.name,
-                "kind": one.kind,
-                "host": one.host,
-                "port": one.port,
-                "region": one.region,
-                "accepts_tenants": one.accepts_tenants,
-                "tenants": counts.get(one.name, 0),
-            }
-            for one in servers.list_all(conn)
-        ]
-    headings = {key: key.replace("_", " ").upper() for key in ("name", "host", "port", "region", "tenants")}
-    invocation.output.table(rows, headings, "There are no servers.")
-
-
-@server.command(example="strongroom server check embedded")
-@click.argument("name")
-@pass_invocation
-def check(invocation: Invocation, name: str) -> None:
-    """Reach a server, and check its rules and roles. Exit code 5 if something is open that must be closed."""
-    with open_home(invocation.settings) as platform:
-        report = check_server(platform, name)
-    findings = [finding.as_json() for finding in report.findings]
-    document = {"name": name, "version": report.version, "databases": report.databases, "findings": findings}
-    problems = [f"{finding.where} {finding.sentence}." for finding in report.findings]
-    _print_verdict(
-        invocation,
-        document,
-        f"{name} answers (PostgreSQL {report.version}); its {report.databases} databases are closed.",
-        problems,
-    )
-
-
-@click.group(cls=Group)
-def isolation() -> None:
-    """Proof that workspaces are apart."""
-
-
-@isolation.command(example="strongroom isolation verify --live 2 --json")
-@click.option("--live", type=click.IntRange(min=0), default=0, metavar="N", help="Attack N workspaces for real.")
-@pass_invocation
-def verify(invocation: Invocation, live: int) -> None:
-    """Check grants, roles and rules of all workspaces. Exit code 5 and a list if anything got through."""
-    with (
-        open_home(invocation.settings) as platform,
-        invocation.output.progress("Verifying isolation") as advance,
-    ):
-        report = verify_isolation(platform, live, advance)
-    attacks = f"; all {report.attempts} attacks on {report.attacked} of them were stopped" if report.attacked else ""
-    sentence = f"{report.tenants} databases checked in {report.seconds:.1f} s: nothing is open{attacks}."
-    _print_verdict(invocation, report.as_json(), sentence, report.problems())
-
-
-def _print_verdict(invocation: Invocation, document: dict[str, Any], sentence: str, problems: list[str]) -> None:
-    """Print a report. Raises `VerificationError` where there are problems, after they were listed."""
-    invocation.output.done("\n".join(problems) or sentence, document)
-    if problems:
-        raise VerificationError(f"Verification failed: {len(problems)} thing(s) are open that must be closed.")

@@ -1,19 +1,19 @@
 """Provisioning a workspace: one visible list of steps, each of which may be repeated.
 
-A worker killed at any point leaves a pending tenant; whoever runs `provision` for it next goes through the same list
-again, finds what is there, and makes what is missing.
+Where a spare database is ready, the workspace takes it, and only what is the tenant's own is left to do. A worker
+killed at any point leaves a pending tenant; whoever runs `provision` for it next goes through the same list again,
+finds what is there, and makes what is missing.
 """
 
-import time
-from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import psycopg
-from sqlalchemy import text
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from ..config.errors import FailedError, RefusedError, StrongroomError
+from ..config.errors import FailedError, RefusedError, StrongroomError, UnavailableError
 from ..platform.control.platform import Platform
 from ..platform.mail.delivery import deliver_waiting
 from ..platform.servers import queries as servers
@@ -24,68 +24,48 @@ from ..platform.tenants.records import Placement, PlacementState, Tenant
 from ..platform.tenants.requests import invitation_link, request_tenant
 from ..platform.tenants.states import TenantState
 from ..tenant_schema.migrate import newest_revision
-from . import database
-from .gates import adopt_objects
+from .building import BUILDING, Sessions, Site, provisioner_sessions
 from .invitation import invite_owner
-from .isolation.outside import placement_findings
-from .names import Names
-from .placements import make_database, make_roles
-from .schema import upgrade_schema
-from .sessions import Session, provisioner
+from .locking import held
+from .refilling import queue_refill
 
 PATIENCE = 20.0  # seconds to wait for another worker's lock
 
 __all__ = ["STEPS", "Work", "invitation_link", "provision", "request_tenant", "tenant_lock"]
 
 
-class Work:
-    """What the steps share: the tenant, its placement, and one session of the provisioner."""
+class Work(Site):
+    """What the steps share: the tenant, its placement, and the provisioner's session."""
 
-    def __init__(self, platform: Platform, tenant: Tenant, placement: Placement, server: Server) -> None:
-        self.platform = platform
+    def __init__(
+        self, platform: Platform, tenant: Tenant, placement: Placement, server: Server, sessions: Sessions
+    ) -> None:
+        super().__init__(platform, server, placement, sessions)
         self.tenant = tenant
-        self.placement = placement
-        self.server = server
-        self.names = Names(placement.id)
-        self._stack = ExitStack()
-        self._session: Session | None = None
-
-    @property
-    def session(self) -> Session:
-        """The provisioner's session on the tenant's server, opened when first needed."""
-        if self._session is None:
-            self._session = self._stack.enter_context(provisioner(self.platform, self.server))
-        return self._session
-
-    def close(self) -> None:
-        """End the session."""
-        self._stack.close()
 
 
-def provision(platform: Platform, tenant_id: str) -> Tenant:
+def provision(platform: Platform, tenant_id: str, sessions: Sessions | None = None) -> Tenant:
     """Bring a pending tenant to `active` and return it; a tenant that is active already is returned as it is.
 
-    Raises `RefusedError` when another worker takes too long over it, `FailedError` with the reason, which is recorded.
+    `sessions`: the provisioner's, kept by a caller who provisions many. Raises `RefusedError` when another worker takes
+    too long over it, `UnavailableError` when no server of the region can take it, `FailedError` with the reason, which
+    is recorded.
     """
     with tenant_lock(platform, tenant_id):
         with platform.control.connect() as conn:
             tenant = tenants.by_id(conn, tenant_id)
         if tenant.state is not TenantState.PENDING:
             return tenant
-        _run(platform, tenant)
+        with provisioner_sessions(platform) if sessions is None else nullcontext(sessions) as open_sessions:
+            _run(platform, tenant, open_sessions)
         ready = platform.registry.tenant_by_id(tenant_id)
         deliver_waiting(platform, ready)  # the owner's letter; the worker's periodic delivery sends what this did not
         return ready
 
 
-def _run(platform: Platform, tenant: Tenant) -> None:
+def _run(platform: Platform, tenant: Tenant, sessions: Sessions) -> None:
     try:
-        work = _place(platform, tenant)
-        try:
-            for step in STEPS:
-                step(work)
-        finally:
-            work.close()
+        _run_somewhere(platform, tenant, sessions)
     except (StrongroomError, psycopg.Error, DBAPIError) as error:
         sentence = str(error) if isinstance(error, StrongroomError) else "The database server refused a step."
         with platform.control.begin() as conn:
@@ -95,54 +75,80 @@ def _run(platform: Platform, tenant: Tenant) -> None:
         raise FailedError(f"The workspace “{tenant.slug}” could not be set up: {sentence}") from error
 
 
-def _place(platform: Platform, tenant: Tenant) -> Work:
-    """Choose a server, or go on with the placement that an earlier try began."""
+def _run_somewhere(platform: Platform, tenant: Tenant, sessions: Sessions) -> None:
+    """Go through the steps on the server with the most room; on the next one where that fails for want of a server."""
+    tried: set[str] = set()
+    while True:
+        work = _place(platform, tenant, sessions, tried)
+        try:
+            for step in _steps(work):
+                step(work)
+        except (UnavailableError, psycopg.OperationalError, DBAPIError) as error:
+            tried.add(work.server.name)
+            if not _lacks_server(error) or not _give_up_placement(platform, work, tried):
+                raise
+        else:
+            return
+
+
+def _place(platform: Platform, tenant: Tenant, sessions: Sessions, avoid: Collection[str]) -> Work:
+    """Go on with the placement that an earlier try began, or claim a spare, or choose a server to make one on."""
     with platform.control.begin() as conn:
-        begun = [p for p in placements.of_tenant(conn, tenant.id) if p.state in _UNFINISHED]
-        placement = begun[0] if begun else placements.new(conn, servers.choose(conn, tenant.region).name, tenant.id)
+        placement = _begun(conn, tenant) or _claimed(conn, tenant, avoid)
+        if placement is None:
+            placement = placements.new(conn, servers.choose(conn, tenant.region, avoid).name, tenant.id)
         server = servers.by_name(conn, placement.server)
-    return Work(platform, tenant, placement, server)
+    return Work(platform, tenant, placement, server, sessions)
 
 
-_TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended(:key, 0))")
-_UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))")
+def _begun(conn: Connection, tenant: Tenant) -> Placement | None:
+    begun = [one for one in placements.of_tenant(conn, tenant.id) if one.state in _UNFINISHED]
+    return begun[0] if begun else None
+
+
+def _claimed(conn: Connection, tenant: Tenant, avoid: Collection[str]) -> Placement | None:
+    claimed = placements.claim_spare(conn, tenant.id, tenant.region, newest_revision(), avoid)
+    if claimed is not None:
+        queue_refill(conn)
+    return claimed
+
+
+def _steps(work: Work) -> tuple[Callable[[Work], None], ...]:
+    """All of them, unless the placement was a spare, which is finished but for what is the tenant's own.
+
+    After a failure all of them again: what is there stays, and what the server has lost is made anew.
+    """
+    placement = work.placement
+    finished = placement.state is PlacementState.READY and placement.schema_revision == newest_revision()
+    return CLAIMED_STEPS if finished and work.tenant.failure is None else STEPS
+
+
+def _lacks_server(error: Exception) -> bool:
+    """Whether another server may do better: this one does not answer, or has no room left."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(cause, UnavailableError | psycopg.OperationalError)
+
+
+def _give_up_placement(platform: Platform, work: Work, tried: Collection[str]) -> bool:
+    """Leave the placement to the job that drops what is left over; False where there is no other server to go to.
+
+    A claimed spare is dropped, too: it may hold the invitation by now, and a spare never holds anybody's data.
+    """
+    with platform.control.begin() as conn:
+        try:
+            servers.choose(conn, work.tenant.region, tried)
+        except UnavailableError:
+            return False
+        placements.set_state(conn, work.placement.id, PlacementState.DROPPING)
+    return True
+
+
 _UNFINISHED = {PlacementState.BUILDING, PlacementState.READY}
 
 
-def make_keys(work: Work) -> None:
-    """Make data key, blind-index key and backup identity of the tenant, and the login of its database."""
+def make_tenant_keys(work: Work) -> None:
+    """Make data key, blind-index key and backup identity of the tenant."""
     work.platform.keys.create_tenant(work.tenant.id)
-    work.platform.keys.create_placement(work.placement.id)
-
-
-def make_tenant_roles(work: Work) -> None:
-    """Make the tenant's login and the owner of its tables."""
-    make_roles(work.platform, work.session, work.names)
-
-
-def copy_template(work: Work) -> None:
-    """Make the database; nobody can connect to it yet."""
-    make_database(work.platform, work.server, work.session, work.names)
-
-
-def shut_gates(work: Work) -> None:
-    """Take everything from PUBLIC before the first connection is allowed, which is the migrator's."""
-    database.open_to_migrator(work.session, work.names)
-
-
-def bring_schema(work: Work) -> None:
-    """Hand the template's tables to the tenant's own roles; a copy made by an older release is upgraded."""
-    if adopt_objects(work.platform, work.server, work.placement.id) != newest_revision():
-        upgrade_schema(work.platform, work.server, work.names.database, work.names.owner)
-        adopt_objects(work.platform, work.server, work.placement.id)
-
-
-def let_tenant_in(work: Work) -> None:
-    """Let the tenant's login connect, and check that nobody else can."""
-    database.open_to_tenant(work.session, work.names)
-    found = placement_findings(work.session, [work.names])
-    if found:
-        raise FailedError(f"The new database is not closed: {found[0].where} {found[0].sentence}.")
 
 
 def write_invitation(work: Work) -> None:
@@ -162,16 +168,8 @@ def activate(work: Work) -> None:
         tenants.set_failure(conn, work.tenant.id, None)
 
 
-STEPS: tuple[Callable[[Work], None], ...] = (
-    make_keys,
-    make_tenant_roles,
-    copy_template,
-    shut_gates,
-    bring_schema,
-    let_tenant_in,
-    write_invitation,
-    activate,
-)
+CLAIMED_STEPS: tuple[Callable[[Work], None], ...] = (make_tenant_keys, write_invitation, activate)
+STEPS: tuple[Callable[[Work], None], ...] = (make_tenant_keys, *BUILDING, write_invitation, activate)
 
 
 @contextmanager
@@ -180,14 +178,7 @@ def tenant_lock(platform: Platform, tenant_id: str) -> Generator[None]:
 
     Raises `RefusedError` when another worker still holds it after `PATIENCE` seconds.
     """
-    key = {"key": f"tenant:{tenant_id}"}
-    deadline = time.monotonic() + PATIENCE
-    with platform.control.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        while not conn.execute(_TRY_LOCK, key).scalar_one():
-            if time.monotonic() > deadline:
-                raise RefusedError("Another worker is changing this workspace right now; wait for it to finish.")
-            time.sleep(0.05)
-        try:
-            yield
-        finally:
-            conn.execute(_UNLOCK, key)
+    with held(platform, f"tenant:{tenant_id}", PATIENCE) as mine:
+        if not mine:
+            raise RefusedError("Another worker is changing this workspace right now; wait for it to finish.")
+        yield

@@ -10,6 +10,10 @@ from .names import BACKUP, MIGRATOR, OWNER, TEMPLATE, Names
 from .sessions import Session
 
 _TRIES = 5
+_GRANTEES = """
+    SELECT DISTINCT g.rolname FROM pg_database d, aclexplode(d.datacl) a JOIN pg_roles g ON g.oid = a.grantee
+    WHERE d.datname = %s AND a.grantee <> d.datdba
+"""
 
 
 def make_roles(session: Session, names: Names, verifier: str, connection_limit: int) -> None:
@@ -76,6 +80,35 @@ def open_to_tenant(session: Session, names: Names) -> None:
         ALTER DATABASE {database} ALLOW_CONNECTIONS true;
         """,
     )
+
+
+def close(session: Session, names: Names) -> None:
+    """Set the access list of a finished database, whoever it lets in; one that nobody may enter stays like that."""
+    grantees = session.execute(_GRANTEES, (names.database,)).fetchall()
+    strangers = sql.SQL("").join(
+        sql.SQL("REVOKE ALL ON DATABASE {} FROM {};").format(sql.Identifier(names.database), sql.Identifier(row[0]))
+        for row in grantees
+    )
+    _as_owner(
+        session,
+        names,
+        strangers.as_string(None).replace("{", "{{").replace("}", "}}")
+        + """
+        REVOKE ALL ON DATABASE {database} FROM PUBLIC;
+        GRANT CONNECT ON DATABASE {database} TO {role}, {migrator}, {backup};
+        ALTER DATABASE {database} IS_TEMPLATE false;
+        """,
+    )
+
+
+def close_to_tenant(session: Session, names: Names) -> None:
+    """Take the database from its own login and end that login's sessions; migrator and backup still get in."""
+    revoke = "SET LOCAL synchronous_commit = on; REVOKE CONNECT ON DATABASE {database} FROM {role};"
+    _as_owner(session, names, revoke)
+    with session.transaction():
+        session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
+        own = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s AND usename = %s"
+        session.execute(own, (names.database, names.role))
 
 
 def fence(session: Session, names: Names) -> None:

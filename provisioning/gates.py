@@ -14,7 +14,7 @@ from . import database
 from .isolation import inside, outside
 from .isolation.finding import Finding
 from .names import TEMPLATE_OWNER, Names
-from .sessions import migrator, provisioner
+from .sessions import Session, migrator, provisioner
 
 # Append-only and read-only tables: what the login may not do there although it may everywhere else.
 WITHHELD = {"audit_event": "UPDATE, DELETE", "alembic_version": "INSERT, UPDATE, DELETE"}
@@ -30,9 +30,18 @@ def adopt_objects(platform: Platform, server: Server, pid: str) -> str | None:
     Idempotent; also after a schema upgrade or a restore, which add tables. Durable with `close_gates`, not before.
     """
     names = Names(pid)
+    with migrator(platform, server, names.database) as session:
+        session.execute("SET synchronous_commit = off")
+        adopt(session, names)
+        row = session.execute(_REVISION).fetchone()
+    return row[0] if row else None
+
+
+def adopt(session: Session, names: Names) -> None:
+    """Do what `adopt_objects` does in the migrator's `session`; in its transaction, where one is open."""
     withheld = "".join(f"REVOKE {rights} ON {SCHEMA}.{table} FROM {{role}};" for table, rights in WITHHELD.items())
     statements = f"""
-        SET LOCAL synchronous_commit = off;
+        SET LOCAL ROLE NONE;
         GRANT CREATE ON SCHEMA {SCHEMA} TO {{owner}};
         REASSIGN OWNED BY {{template_owner}} TO {{owner}};
         SET LOCAL ROLE {{owner}};
@@ -45,16 +54,13 @@ def adopt_objects(platform: Platform, server: Server, pid: str) -> str | None:
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA {SCHEMA} TO {{role}};
         {withheld}
     """
-    with migrator(platform, server, names.database) as session:
-        session.execute(
-            sql.SQL(statements).format(  # pyright: ignore[reportArgumentType]  # made of this module's literals
-                template_owner=sql.Identifier(TEMPLATE_OWNER),
-                owner=sql.Identifier(names.owner),
-                role=sql.Identifier(names.role),
-            )
+    session.execute(
+        sql.SQL(statements).format(  # pyright: ignore[reportArgumentType]  # made of this module's literals
+            template_owner=sql.Identifier(TEMPLATE_OWNER),
+            owner=sql.Identifier(names.owner),
+            role=sql.Identifier(names.role),
         )
-        row = session.execute(_REVISION).fetchone()
-    return row[0] if row else None
+    )
 
 
 def close_gates(platform: Platform, server: Server, pid: str) -> None:

@@ -2,6 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import Connection
+
 from ..platform.control.platform import Platform
 from ..platform.keys.fields import FieldCipher
 from ..platform.mail import outbox
@@ -19,21 +21,26 @@ def invite_owner(platform: Platform, tenant: Tenant) -> None:
     """Write invitation, letter and starting categories in one transaction. Does nothing where they are already."""
     with platform.control.connect() as conn:
         email = requests.owner_email(conn, platform.keys, tenant.id)
-    cipher, row_id = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7()
     with platform.registry.connect(tenant, before_opening=True) as conn, conn.begin():
         seed_categories(conn)
-        new = invitations.insert(
-            conn,
-            id=row_id,
-            token_hash=requests.invitation_token_hash(platform.keys, tenant.id),
-            email=cipher.seal(invitation.c.email, row_id, email),
-            email_index=cipher.blind(invitation.c.email_index, email),
-            role="owner",
-            invited_by=None,
-            expires_at=datetime.now(UTC) + GOOD_FOR,
-        )
-        if new:
-            outbox.queue(conn, cipher, email, f"Your workspace {tenant.name} is ready", _letter(platform, tenant))
+        write_invitation(conn, platform, tenant, email)
+
+
+def write_invitation(conn: Connection, platform: Platform, tenant: Tenant, email: str) -> None:
+    """Invite `email` as the owner, with a letter, in the caller's transaction in the tenant's database. Idempotent."""
+    cipher, row_id = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7()
+    new = invitations.insert(
+        conn,
+        id=row_id,
+        token_hash=requests.invitation_token_hash(platform.keys, tenant.id),
+        email=cipher.seal(invitation.c.email, row_id, email),
+        email_index=cipher.blind(invitation.c.email_index, email),
+        role="owner",
+        invited_by=None,
+        expires_at=datetime.now(UTC) + GOOD_FOR,
+    )
+    if new:
+        outbox.queue(conn, cipher, email, f"Your workspace {tenant.name} is ready", _letter(platform, tenant))
 
 
 def _letter(platform: Platform, tenant: Tenant) -> str:

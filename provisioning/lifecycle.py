@@ -22,20 +22,36 @@ def suspend(platform: Platform, tenant: Tenant) -> Tenant:
         with platform.control.begin() as conn:
             suspended = tenants.set_state(conn, tenant.id, TenantState.SUSPENDED)
             server = servers.by_name(conn, suspended.server)
-        _wait_until_noticed(platform, tenant)  # or a process that has not could connect once more
+        wait_until_noticed(platform, tenant)  # or a process that has not could connect once more
         with provisioner(platform, server) as session:
             database.terminate(session, Names(suspended.placement_id or ""))
     return suspended
 
 
 def resume(platform: Platform, tenant: Tenant) -> Tenant:
-    """Open a suspended workspace again. Takes `tenant_cache_seconds`. Raises `RefusedError` unless it is suspended."""
-    with tenant_lock(platform, tenant.id), platform.control.begin() as conn:
-        resumed = tenants.set_state(conn, tenant.id, TenantState.ACTIVE)
-    _wait_until_noticed(platform, tenant)
+    """Open a suspended workspace again, or one whose move was killed, where it was. Takes `tenant_cache_seconds`.
+
+    Raises `RefusedError` in any other state, and while the move is still at work.
+    """
+    with tenant_lock(platform, tenant.id):
+        with platform.control.connect() as conn:
+            found = tenants.by_id(conn, tenant.id)
+        if found.state is TenantState.MIGRATING:
+            _let_in(platform, found)
+        with platform.control.begin() as conn:
+            resumed = tenants.set_state(conn, tenant.id, TenantState.ACTIVE)
+    wait_until_noticed(platform, tenant)
     return resumed
 
 
-def _wait_until_noticed(platform: Platform, tenant: Tenant) -> None:
+def _let_in(platform: Platform, tenant: Tenant) -> None:
+    with platform.control.connect() as conn:
+        server = servers.by_name(conn, tenant.server)
+    with provisioner(platform, server) as session:
+        database.open_to_tenant(session, Names(tenant.placement_id or ""))
+
+
+def wait_until_noticed(platform: Platform, tenant: Tenant) -> None:
+    """Return when every process has the tenant's new record."""
     platform.registry.forget(tenant)
     time.sleep(platform.settings.tenant_cache_seconds)

@@ -36,23 +36,37 @@ def load_csv(
     """
     if tenant.state is not TenantState.ACTIVE:
         raise RefusedError(f"The workspace “{tenant.slug}” is {tenant.state}; it takes no expenses now.")
-    keys = platform.keys.tenant(tenant.id)
-    cipher, vault = FieldCipher(keys), ReceiptVault(platform.settings, keys)
     with platform.registry.connect(tenant) as conn, conn.begin() as transaction:
-        default = _member(conn, cipher, member) if member else _owner(conn, cipher)
-        result = import_csv(
-            conn,
-            cipher,
-            vault,
-            path,
-            receipts_dir,
-            base_currency=workspace_settings.base_currency(conn),
-            default_member_id=default,
-            progress=progress,
-        )
+        result = import_into(conn, platform, tenant, path, receipts_dir=receipts_dir, member=member, progress=progress)
         if not result.accepted:
             transaction.rollback()
     return result
+
+
+def import_into(
+    conn: Connection,
+    platform: Platform,
+    tenant: Tenant,
+    path: Path,
+    *,
+    receipts_dir: Path | None = None,
+    member: str | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> ImportResult:
+    """Import as `load_csv` does, in the caller's transaction on the workspace, which rolls back what was rejected."""
+    keys = platform.keys.tenant(tenant.id)
+    cipher, vault = FieldCipher(keys), ReceiptVault(platform.settings, keys)
+    default = _member(conn, cipher, member) if member else _owner(conn, cipher)
+    return import_csv(
+        conn,
+        cipher,
+        vault,
+        path,
+        receipts_dir,
+        base_currency=workspace_settings.base_currency(conn),
+        default_member_id=default,
+        progress=progress,
+    )
 
 
 def _member(conn: Connection, cipher: FieldCipher, email: str) -> UUID:

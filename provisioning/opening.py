@@ -11,13 +11,14 @@ from .postgres.embedded import EmbeddedServer
 
 
 @contextmanager
-def open_home(settings: Settings) -> Generator[Platform]:
+def open_home(settings: Settings, kind: str = "command") -> Generator[Platform]:
     """Yield the platform of an initialised home; start its PostgreSQL for the while unless it runs already.
+    `kind` says what the process is: worker or command.
 
     Raises `RefusedError` for a home that was never initialised.
     """
     require_initialised(settings)
-    with EmbeddedServer(settings).session(), open_platform(settings) as platform:
+    with EmbeddedServer(settings).session(), open_platform(settings, kind) as platform:
         yield platform
 
 

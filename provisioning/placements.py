@@ -17,7 +17,7 @@ from . import database
 from .gates import adopt_objects, close_gates, verify_gates
 from .names import TEMPLATE_OWNER, Names
 from .sessions import Session, migrator, provisioner
-from .template import ensure_template
+from .template import ready_template
 
 CONNECTION_LIMIT = 100  # of one login, all processes together; the registry's own ceiling is far lower
 
@@ -76,8 +76,8 @@ def make_roles(platform: Platform, session: Session, names: Names) -> None:
 
 def make_database(platform: Platform, server: Server, session: Session, names: Names) -> None:
     """Copy the template, which is brought up to date first, to a database that lets nobody in. Idempotent."""
-    ensure_template(platform, server, session)
-    database.create(session, names)
+    with ready_template(platform, server, session):
+        database.create(session, names)
 
 
 def drop_placement(platform: Platform, pid: str) -> None:

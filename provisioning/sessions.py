@@ -9,6 +9,8 @@ from sqlalchemy import Connection, NullPool, create_engine
 
 from ..config.errors import UnavailableError
 from ..platform.control.platform import Platform
+from ..platform.keys import DatabaseCredential
+from ..platform.registry.address import tls_parameters
 from ..platform.servers.records import Server
 from .names import MAINTENANCE, MIGRATOR, PROVISIONER
 
@@ -45,20 +47,39 @@ def open_as(platform: Platform, server: Server, role: str, database: str) -> Gen
 def connect_as(platform: Platform, server: Server, role: str, database: str) -> Session:
     """Open what `open_as` yields; the caller closes it."""
     parameters: dict[str, Any] = {
-        **server.conninfo_params(database),
+        **login_parameters(platform, server, role, database),
         "autocommit": True,
-        "connect_timeout": 5,
-        "application_name": "strongroom",
         "options": "-c search_path=pg_catalog",
-        "require_auth": "scram-sha-256",
-        "gssencmode": "disable",
-        "sslmode": "disable" if server.host.startswith("/") else "require",
-        **platform.keys.service_credential(role).conninfo_params(),
     }
     try:
         return psycopg.connect(**parameters)
     except psycopg.OperationalError as error:
         raise UnavailableError(f"The PostgreSQL server “{server.name}” cannot be reached as {role}.") from error
+
+
+def login_parameters(platform: Platform, server: Server, role: str, database: str) -> dict[str, str]:
+    """Return all that libpq needs to log in as one of the platform's own roles, in this process or in a child.
+
+    Never through a pooler. Over TCP the server proves itself by its certificate where its authority is known, else by
+    SCRAM bound to the TLS channel, which somebody in between cannot pass on.
+    """
+    tls = tls_parameters(server, server.host, platform.settings)
+    if tls["sslmode"] == "require":
+        tls["channel_binding"] = "require"
+    return {
+        **server.conninfo_params(database),
+        **tls,
+        "connect_timeout": "5",
+        "application_name": "strongroom",
+        "require_auth": "scram-sha-256",
+        "gssencmode": "disable",
+        **service_login(platform, server, role).conninfo_params(),
+    }
+
+
+def service_login(platform: Platform, server: Server, role: str) -> DatabaseCredential:
+    """Return the login of one of the platform's own roles on a server; each external server has logins of its own."""
+    return platform.keys.service_credential(role, server.name if server.kind == "external" else None)
 
 
 @contextmanager

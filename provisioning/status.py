@@ -11,19 +11,23 @@ from ..config.errors import StrongroomError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform, open_platform
 from ..platform.jobs import queries as jobs
+from ..platform.metrics.queries import last_isolation_verification
+from ..platform.metrics.records import Verification
 from ..platform.servers import queries as servers
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Tenant
 from ..platform.tenants.states import TenantState
-from ..platform.web.server import answers_https
+from ..platform.web.listening import answers_https, answers_proxy, serves_newest
 from .initialise import is_initialised
 from .names import MAINTENANCE, PROVISIONER
+from .registry_status import RegistryUse, ServerUse, registry_use
 from .sessions import open_as
 
 _LEAST_FREE = 512 * 1024 * 1024  # bytes
 _WORKER_SILENCE = timedelta(seconds=60)
 # A backup that is due is taken within minutes; promise 14 is an alarm an hour after it was missed.
 _BACKUP_TOLERANCE = timedelta(hours=1)
+_ISOLATION_AGE = timedelta(days=2)  # a job verifies it every day
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +39,23 @@ class Check:
     detail: str
 
 
-def check_health(settings: Settings) -> list[Check]:
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All parts, and how the registries do; None where the control database cannot be asked."""
+
+    checks: list[Check]
+    registry: RegistryUse | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether all parts are."""
+        return all(check.ok for check in self.checks)
+
+
+def check_health(settings: Settings) -> Health:
     """Check every part; a part that cannot be asked is not ok. Never raises for what it finds."""
     if not is_initialised(settings):
-        return [Check("home", ok=False, detail=f"{settings.home} is not set up; run `strongroom up`")]
+        return Health([Check("home", ok=False, detail=f"{settings.home} is not set up; run `strongroom up`")])
     checks = [
         _disk("disk of the home", settings.home),
         _disk("disk of the backups", settings.backup_root),
@@ -46,15 +63,36 @@ def check_health(settings: Settings) -> list[Check]:
     ]
     try:
         with open_platform(settings) as platform:
-            return [*checks, *(_asked(part, ask, platform) for part, ask in _PARTS.items())]
+            checks += [_asked(part, ask, platform) for part, ask in _PARTS.items()]
+            return Health(checks, _registry(platform))
     except StrongroomError as error:
-        return [*checks, Check("keys", ok=False, detail=str(error))]
+        return Health([*checks, Check("keys", ok=False, detail=str(error))])
 
 
 def late_backups(active: list[Tenant], interval: timedelta, now: datetime) -> list[str]:
     """Slugs of the workspaces whose last backup is older than `interval` and the tolerance."""
     limit = now - interval - _BACKUP_TOLERANCE
     return [tenant.slug for tenant in active if (tenant.last_backup_at or tenant.created_at) < limit]
+
+
+def isolation_check(last: Verification | None, installed: datetime, now: datetime) -> Check:
+    """Whether isolation was verified, lately and with success. A new installation has its time for the first one."""
+    oldest = now - _ISOLATION_AGE
+    if last is None:
+        return Check("isolation", ok=installed > oldest, detail="not verified yet; run `strongroom isolation verify`")
+    at = last.at.isoformat(timespec="seconds")
+    if not last.passed:
+        return Check("isolation", ok=False, detail=f"failed at {at}; run `strongroom isolation verify`")
+    ok = last.at > oldest
+    return Check("isolation", ok=ok, detail=f"verified at {at}{'' if ok else ', too long ago'}")
+
+
+def _registry(platform: Platform) -> RegistryUse | None:
+    try:
+        with platform.control.connect() as conn:
+            return registry_use(conn)
+    except (StrongroomError, SQLAlchemyError):  # the parts say so already
+        return None
 
 
 def _disk(part: str, folder: object) -> Check:
@@ -66,8 +104,14 @@ def _disk(part: str, folder: object) -> Check:
 
 
 def _web(settings: Settings) -> Check:
+    silent = [port for index, port in enumerate(settings.worker_ports) if not answers_proxy(settings, index)]
+    if silent:
+        return Check("web", ok=False, detail=f"the web process on port {silent[0]} does not answer")
     ok = answers_https(settings)
-    return Check("web", ok=ok, detail=f"{settings.site_url()} {'answers' if ok else 'does not answer'}")
+    if ok and settings.worker_ports and not serves_newest(settings):
+        return Check("web", ok=False, detail=f"the proxy at {settings.site_url()} serves an old certificate; reload it")
+    who = "the proxy at " if settings.worker_ports else ""
+    return Check("web", ok=ok, detail=f"{who}{settings.site_url()} {'answers' if ok else 'does not answer'}")
 
 
 def _asked(part: str, ask: Callable[[Platform], Check], platform: Platform) -> Check:
@@ -112,9 +156,33 @@ def _backups(platform: Platform) -> Check:
     return Check("backups", ok=not late, detail=detail)
 
 
+def _isolation(platform: Platform) -> Check:
+    with platform.control.connect() as conn:
+        last = last_isolation_verification(conn)
+        installed = min((server.created_at for server in servers.list_all(conn)), default=datetime.now(UTC))
+    return isolation_check(last, installed, datetime.now(UTC))
+
+
+def _connections(platform: Platform) -> Check:
+    with platform.control.connect() as conn:
+        use = registry_use(conn)
+    ok = all(server.use.breaker != "open" for server in use.servers)
+    return Check("connections", ok=ok, detail="; ".join(_in_words(server) for server in use.servers) or "no server")
+
+
+def _in_words(server: ServerUse) -> str:
+    use, away = server.use, [one.process for one in server.processes if one.use.breaker == "open"]
+    rate = "" if use.hit_rate is None else f", {use.hit_rate:.0%} of requests found one open"
+    limit = "" if use.limit is None else f" of {use.limit}"
+    held = f"{server.name}: {use.held}{limit} held{rate}, {use.waits} waits, {use.timeouts} time-outs"
+    return f"{held}; given up for the moment by {', '.join(away)}" if away else held
+
+
 _PARTS: dict[str, Callable[[Platform], Check]] = {
     "PostgreSQL": _postgres,
     "keys": _keys,
     "worker": _worker,
     "backups": _backups,
+    "isolation": _isolation,
+    "connections": _connections,
 }

@@ -15,8 +15,12 @@ from .create import provision
 from .isolation.verify import verify_isolation
 from .placements import drop_placement
 from .receipts import collect_receipts
+from .refilling import REFILL, queue_refill
+from .spares import refill
 
 _ABANDONED_AFTER = timedelta(days=1)
+# A worker that has just started takes the first backups before it makes spares for later.
+_REFILL_AFTER = timedelta(seconds=20)
 
 _logger = logging.getLogger(__name__)
 
@@ -39,6 +43,21 @@ def resume_provisioning(platform: Platform) -> None:
                 queueing_lock=f"{PROVISION}:{tenant.id}",
                 tenant_id=tenant.id,
             )
+
+
+@task(REFILL)
+def refill_spares(platform: Platform) -> None:
+    """Fill the pool of spare databases up; what is left to do goes to the end of the queue."""
+    if refill(platform):
+        with platform.control.begin() as conn:
+            queue_refill(conn)
+
+
+@periodic("*/3 * * * *", "keep_spares")
+def keep_spares(platform: Platform) -> None:
+    """Have the pool looked at: for a new schema revision, a changed setting, and what a killed worker has left."""
+    with platform.control.begin() as conn:
+        queue_refill(conn, _REFILL_AFTER)
 
 
 @periodic("17 * * * *", "drop_placements")
@@ -73,10 +92,9 @@ def is_over(placement: Placement, now: datetime) -> bool:
             return placement.drop_after is not None and placement.drop_after <= now
         case PlacementState.DROPPING:
             return True
-        case PlacementState.BUILDING:
-            return placement.created_at < now - _ABANDONED_AFTER
-        case PlacementState.READY:  # of a restore that was killed before the switch; spares have no tenant and wait
-            return placement.tenant_id is not None and placement.created_at < now - _ABANDONED_AFTER
+        case PlacementState.BUILDING | PlacementState.READY:
+            # Of a restore that was killed before the switch. Spares wait; the refill clears up after their builders.
+            return not placement.spare and placement.created_at < now - _ABANDONED_AFTER
         case _:
             return False
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
+import debian_server
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
 
@@ -24,8 +25,8 @@ TenantFactory = Callable[..., Tenant]
 HomeFactory = Callable[[], Path]
 
 _PREFIX = "strongroom-test-"
-# Enough to hash, too little to wait for. Read by the processes that tests start, too.
-_TEST_SETTINGS = "bcrypt_cost = 4\n"
+# Enough to hash, too little to wait for; no port that all would share. Read by the processes that tests start, too.
+_TEST_SETTINGS = "bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\n"
 
 
 class BrowserTestsTogether(LoadScopeScheduling):
@@ -68,7 +69,7 @@ def embedded_server(settings: Settings) -> Generator[EmbeddedServer]:
     """The shared home's PostgreSQL, set up and running."""
     server = EmbeddedServer(settings)
     set_up(settings, server)
-    with server.session():
+    with server.session(), server.admin_door():  # tests look on, and break things, as the superuser
         with server.connect_admin() as admin:  # a crash of the machine ends the tests anyhow
             admin.execute("ALTER SYSTEM SET fsync = off")
             admin.execute("SELECT pg_reload_conf()")
@@ -80,6 +81,20 @@ def platform(settings: Settings, embedded_server: EmbeddedServer) -> Generator[P
     """The shared platform: real key store, control database and registry."""
     with open_platform(settings) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def external_server(platform: Platform, reachable_tmp: Path) -> Generator[debian_server.DebianServer]:
+    """Debian's PostgreSQL, taken into service by the shared platform in the region `debian_server.REGION`.
+
+    Only for tests that are not collected where it is not installed (`debian_server.is_installed`).
+    """
+    started = debian_server.start(reachable_tmp)
+    try:
+        debian_server.take_into_service(platform, started)
+        yield started
+    finally:
+        started.cluster.stop()
 
 
 @pytest.fixture(scope="session")
@@ -134,6 +149,7 @@ def _remove_leftovers() -> None:
             continue
         lock = FileLock(folder / "in-use")
         if lock.try_take():
+            debian_server.stop_left_over(folder)
             for data in (*folder.glob("*/postgres"), *folder.glob("*/*/postgres")):
                 _stop_servers(data.parent)
             shutil.rmtree(folder)

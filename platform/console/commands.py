@@ -1,6 +1,7 @@
 """Click classes that give every command the same manners: `--json`, an example in `--help`, options in any place."""
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,44 @@ class Group(click.Group):
 
     command_class = Command
     group_class = type
+
+
+class LaterCommands(MutableMapping[str, click.Command]):
+    """Commands by name, each imported when it is first looked at: a call needs one, and all of them take a second."""
+
+    def __init__(self, package: str, places: dict[str, str], known: MutableMapping[str, click.Command]) -> None:
+        """`places`: name → “module:attribute”, relative to `package`; `known`: those that are there already."""
+        self._package = package
+        self._places = places
+        self._known = known
+
+    def __getitem__(self, name: str) -> click.Command:
+        """Return a command, imported by now. Raises `KeyError`."""
+        if name not in self._known:
+            module, _, attribute = self._places[name].partition(":")
+            self._known[name] = getattr(importlib.import_module(module, self._package), attribute)
+        return self._known[name]
+
+    def __setitem__(self, name: str, command: click.Command) -> None:
+        """Add a command that is there."""
+        self._known[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        """Remove a command."""
+        self._places.pop(name, None)
+        self._known.pop(name, None)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names."""
+        return iter(sorted({*self._places, *self._known}))
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len({*self._places, *self._known})
+
+    def __contains__(self, name: object) -> bool:
+        """Say whether there is such a command, without importing it."""
+        return name in self._places or name in self._known
 
 
 def _flag(name: str, field: str, text: str, *, hidden: bool = False) -> click.Option:

@@ -46,4 +46,4 @@ class Invocation:
 
 
 def _ports_of(found: Running) -> dict[str, int]:
-    return {"https_port": found.https_port, "http_port": found.http_port}
+    return {"https_port": found.https_port, "http_port": found.http_port, "metrics_port": found.metrics_port}

@@ -6,6 +6,7 @@ Three dresses for one result: a JSON document (`--json`), tables on a terminal, 
 import dataclasses
 import json
 import sys
+import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
@@ -16,11 +17,23 @@ from typing import Any, cast
 from uuid import UUID
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
+from rich.text import Text
 
 Row = Mapping[str, Any]
 Advance = Callable[[str], None]
+_LINE_SECONDS = 2.0
 
 
 class Output:
@@ -81,12 +94,17 @@ class Output:
 
     @contextmanager
     def progress(self, title: str, total: int | None = None) -> Generator[Advance]:
-        """Show progress on standard error: a bar on a terminal, a line per step elsewhere. Yields `advance(step)`."""
+        """Show progress on standard error: a bar on a terminal, a line per step elsewhere. Yields `advance(step)`.
+
+        With a `total` also how many of how many, the rate and the time that remains; elsewhere then a line in a while.
+        """
         if not self._err.is_terminal:
             self.say(f"{title} …")
-            yield lambda step: self.say(f"  {step}")
+            yield self._count_lines(total) if total else lambda step: self.say(f"  {step}")
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+        if total:
+            columns = (*columns[:3], MofNCompleteColumn(), _Rate(), TimeRemainingColumn(elapsed_when_finished=True))
         with Progress(*columns, console=self._err, transient=True) as bar:
             task = bar.add_task(title, total=total)
 
@@ -94,6 +112,20 @@ class Output:
                 bar.update(task, advance=1, description=f"{title}: {step}")
 
             yield advance
+
+    def _count_lines(self, total: int) -> Advance:
+        began = said = time.monotonic()
+        count = 0
+
+        def advance(step: str) -> None:
+            nonlocal count, said
+            count, now = count + 1, time.monotonic()
+            if now - said >= _LINE_SECONDS or count == total:
+                rate = count / max(now - began, 0.001)
+                self.say(f"  {count} of {total}, {rate:.1f}/s, {(total - count) / rate:.0f} s left: {step}")
+                said = now
+
+        return advance
 
     def _document(self, content: Any) -> None:
         self._has_document = True
@@ -103,6 +135,14 @@ class Output:
         for line in lines:
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
+
+
+class _Rate(ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "", style="progress.data.speed")
 
 
 def plain(value: Any) -> str:

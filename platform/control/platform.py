@@ -23,14 +23,15 @@ class Platform:
 
 
 @contextmanager
-def open_platform(settings: Settings) -> Generator[Platform]:
+def open_platform(settings: Settings, kind: str = "command") -> Generator[Platform]:
     """Open key store, control database and registry; close the connections at the end.
 
+    `kind` says what the process is: web, worker or command.
     Raises `KeyMissingError` on a home that was never initialised. The database server need not run yet.
     """
     keys = KeyStore.open(settings)
     control = control_engine(settings, keys)
-    registry = Registry(settings, keys, control)
+    registry = Registry(settings, keys, control, kind)
     try:
         yield Platform(settings, keys, control, registry)
     finally:

@@ -60,6 +60,13 @@ server = Table(
     Column("port", Integer, nullable=False),
     Column("accepts_tenants", Boolean, nullable=False, server_default=text("true")),
     _now("created_at"),
+    # How many connections tenants may have there, all processes together; null until the server was asked.
+    Column("connection_limit", Integer, CheckConstraint("connection_limit > 0", name="connection_limit")),
+    Column("rules_are_ours", Boolean, nullable=False, server_default=text("true")),  # pg_hba.conf closes tenants in
+    Column("tls_authority", Text),  # PEM: who signed the server's certificate
+    Column("pooler_host", Text),  # PgBouncer in front of it, for tenants' connections only
+    Column("pooler_port", Integer),
+    Column("pooler_authority", Text),  # PEM: the certificates that the pooler may prove itself by
 )
 
 tenant = Table(
@@ -86,6 +93,7 @@ tenant = Table(
     _now("erased_at", nullable=True),
     # A slug is taken until its database is verifiably gone: erased rows get their slug cleared by the last step.
     Index("uq_tenant_slug", "slug", unique=True, postgresql_where=text("state <> 'erased'")),
+    Index("ix_tenant_changed_at", "changed_at"),
 )
 
 placement = Table(
@@ -104,6 +112,16 @@ placement = Table(
     _now("created_at"),
     _now("retired_at", nullable=True),
     _now("drop_after", nullable=True),
+    # Made for the pool, so that nobody's data were ever in it. What a restore or a clone makes may have no tenant yet
+    # either, and is full: only this mark says that a database may be given to anybody.
+    Column(
+        "spare",
+        Boolean,
+        CheckConstraint("NOT spare OR tenant_id IS NULL", name="spare"),
+        nullable=False,
+        server_default=text("false"),
+    ),
+    Index("ix_placement_spare", "server_name", "schema_revision", postgresql_where=text("spare AND state = 'ready'")),
 )
 
 backup = Table(
@@ -154,4 +172,44 @@ verification = Table(
     _now("at"),
     Column("passed", Boolean, nullable=False),
     Column("report", JSONB, nullable=False),
+)
+
+process = Table(
+    "process",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("kind", Text, CheckConstraint("kind IN ('web', 'worker', 'command')", name="kind"), nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    _now("started_at"),
+    _now("seen_at"),
+    prefixes=["UNLOGGED"],
+)
+
+connection_lease = Table(
+    "connection_lease",
+    metadata,
+    Column("process_id", Text, ForeignKey("process.id", ondelete="CASCADE"), primary_key=True),
+    Column("server_name", Text, ForeignKey("server.name", ondelete="CASCADE"), primary_key=True),
+    Column("connections", Integer, nullable=False),  # that the process may hold open
+    Column("wanted", Integer, nullable=False),
+    Column("lease_until", DateTime(timezone=True), nullable=False),
+    Column("counters", JSONB, nullable=False, server_default=text("'{}'")),
+    prefixes=["UNLOGGED"],
+)
+
+fleet_migration = Table(
+    "fleet_migration",
+    metadata,
+    Column("revision", Text, primary_key=True),
+    Column("placement_id", Text, ForeignKey("placement.id"), primary_key=True),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('pending', 'running', 'done', 'failed')", name="state"),
+        nullable=False,
+    ),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("failure", Text),
+    _now("changed_at"),
 )

@@ -18,6 +18,11 @@ _DEFER = text("""
 """)
 _COUNTS = text("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY status")
 _LAST_HEARTBEAT = text("SELECT max(last_heartbeat) FROM procrastinate_workers")
+_OTHERS_WAIT = text("""
+    SELECT EXISTS (SELECT FROM procrastinate_jobs
+                   WHERE status = 'todo' AND task_name <> :task_name
+                     AND (scheduled_at IS NULL OR scheduled_at <= now()))
+""")
 _UNFINISHED = text("""
     SELECT job.id, job.task_name, job.status::text, job.attempts, job.args,
            (SELECT max(event.at) FROM procrastinate_events event WHERE event.job_id = job.id) AS at
@@ -72,6 +77,11 @@ def counts(conn: Connection) -> dict[str, int]:
 def last_heartbeat(conn: Connection) -> datetime | None:
     """Return when a worker was last heard of; None while none runs."""
     return conn.execute(_LAST_HEARTBEAT).scalar_one()
+
+
+def others_wait(conn: Connection, task_name: str) -> bool:
+    """Say whether a job of another task than `task_name` could run now."""
+    return bool(conn.execute(_OTHERS_WAIT, {"task_name": task_name}).scalar_one())
 
 
 def unfinished(conn: Connection, limit: int = 50) -> list[QueuedJob]:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,21 +47,25 @@ class DatabaseCredential:
         }
 
     def write_service_file(self, path: Path, host: str, port: int, dbname: str) -> str:
-        """Write a PGSERVICEFILE, mode 0600, for `pg_dump` and friends; return the connection string that uses it.
+        """Write a PGSERVICEFILE for this login; see `write_service_file`."""
+        return write_service_file(path, {"host": host, "port": str(port), "dbname": dbname, **self.conninfo_params()})
 
-        The caller removes the file. Raises `FailedError` when `path` exists or cannot be written.
-        """
-        parameters = {"host": host, "port": str(port), "dbname": dbname, **self.conninfo_params()}
-        if any("\n" in value for value in parameters.values()):
-            raise FailedError(f"{path} cannot be written: a connection parameter contains a line break.")
-        lines = [f"[{SERVICE}]", *(f"{name}={value}" for name, value in parameters.items())]
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write("\n".join(lines) + "\n")
-        except OSError as error:
-            raise FailedError(f"{path} cannot be written: {error.strerror}.") from error
-        return f"service={SERVICE}"
+
+def write_service_file(path: Path, parameters: Mapping[str, str]) -> str:
+    """Write a PGSERVICEFILE, mode 0600, for `pg_dump` and friends; return the connection string that uses it.
+
+    The caller removes the file. Raises `FailedError` when `path` exists or cannot be written.
+    """
+    if any("\n" in value for value in parameters.values()):
+        raise FailedError(f"{path} cannot be written: a connection parameter contains a line break.")
+    lines = [f"[{SERVICE}]", *(f"{name}={value}" for name, value in parameters.items())]
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+    except OSError as error:
+        raise FailedError(f"{path} cannot be written: {error.strerror}.") from error
+    return f"service={SERVICE}"
 
 
 def _base64(value: bytes) -> str:

@@ -15,7 +15,7 @@ from ...config.errors import CallError, FailedError, KeyMissingError, RefusedErr
 from . import durable
 from .wrapping import MasterKey
 
-_NAME = re.compile(r"[a-z0-9_]{1,63}")
+_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,62}")
 
 
 class ObjectFolder:
@@ -49,6 +49,12 @@ class ObjectFolder:
             durable.replace(copy, kept)  # a copy that was damaged since
         durable.write_once(path, kept)
         return unwrapped
+
+    def replace(self, kind: str, name: str, payload: dict[str, Any]) -> None:
+        """Keep `payload` instead of what the object holds; durable on return, in the copy first."""
+        content = self._master.wrap(kind, name, payload)
+        for path in (self.copy_path(kind, name), self.path(kind, name)):
+            durable.replace(path, content)
 
     def read(self, kind: str, name: str) -> dict[str, Any]:
         """Return the payload. Raises `KeyMissingError`, `VerificationError`, `RefusedError`."""

@@ -10,6 +10,8 @@ import pyrage
 from .credentials import DatabaseCredential
 from .derive import KEY_BYTES
 
+_NEXT = "next"
+
 
 @dataclass(frozen=True, slots=True)
 class TenantKeys:
@@ -108,7 +110,17 @@ def credential_payload(credential: DatabaseCredential) -> dict[str, Any]:
 
 def load_credential(payload: dict[str, Any]) -> DatabaseCredential:
     """Undo `credential_payload`."""
-    return DatabaseCredential(**payload)
+    return DatabaseCredential(**{key: value for key, value in payload.items() if key != _NEXT})
+
+
+def with_next(payload: dict[str, Any], credential: DatabaseCredential) -> dict[str, Any]:
+    """Return the payload of a login that is about to be replaced by `credential`."""
+    return payload | {_NEXT: credential_payload(credential)}
+
+
+def next_credential(payload: dict[str, Any]) -> DatabaseCredential | None:
+    """Return what a login is about to be replaced by, where it is."""
+    return load_credential(payload[_NEXT]) if _NEXT in payload else None
 
 
 def _recipient(identity: str) -> str:

@@ -9,12 +9,13 @@ from ...config.settings import Settings
 from . import durable
 from .credentials import DatabaseCredential
 from .objects import ObjectFolder, check_private, read_private
-from .records import PlatformKeys, TenantKeys, credential_payload, load_credential
+from .records import PlatformKeys, TenantKeys, credential_payload, load_credential, next_credential, with_next
 from .wrapping import MasterKey
 
 MASTER_FILE = "master.key"
 SERVICE_ROLES = ("strongroom_control", "strongroom_provisioner", "strongroom_migrator", "strongroom_backup")
-_KINDS = ("platform", "service", "placement", "tenant")
+SERVER_ROLES = SERVICE_ROLES[1:]  # what an external server needs: the control database is not there
+_KINDS = ("platform", "service", "server", "placement", "tenant")
 _PLATFORM = "platform"
 
 Record = TypeVar("Record")
@@ -68,9 +69,23 @@ class KeyStore:
         """Return the secrets that belong to no tenant."""
         return self._read("platform", _PLATFORM, PlatformKeys.load)
 
-    def service_credential(self, role: str) -> DatabaseCredential:
-        """Return the login of one of the platform's own roles (`SERVICE_ROLES`)."""
-        return self._read("service", role, load_credential)
+    def service_credential(self, role: str, server: str | None = None) -> DatabaseCredential:
+        """Return the login of one of the platform's own roles, on the external `server` if named.
+
+        Raises `KeyMissingError` for a server that has none.
+        """
+        if server is None:
+            return self._read("service", role, load_credential)
+        return self._read("server", server, _load_logins)[role]
+
+    def create_server(self, server: str) -> None:
+        """Make the logins of the platform's own roles on an external server, unless it has them.
+
+        Each server has its own: whoever owns a server can turn a login that it has seen into one to any server that
+        keeps the same verifier.
+        """
+        made = {role: credential_payload(DatabaseCredential.generate(role)) for role in SERVER_ROLES}
+        self._objects.create("server", server, made)
 
     def create_tenant(self, tenant_id: str) -> TenantKeys:
         """Make the keys of a tenant, or return those that it has. Durable with its copy on return."""
@@ -97,6 +112,30 @@ class KeyStore:
     def placement(self, pid: str) -> DatabaseCredential:
         """Return the login of a placement. Raises `KeyMissingError` if it has none (any more)."""
         return self._read("placement", pid, load_credential)
+
+    def begin_rotation(self, pid: str) -> tuple[DatabaseCredential, DatabaseCredential]:
+        """Return the login of a placement and the one that is to replace it, both durable until `end_rotation`.
+
+        A rotation that was begun before goes on with the same pair. Only for who holds the tenant's lock.
+        """
+        payload = self._objects.read("placement", pid)
+        coming = next_credential(payload)
+        if coming is None:
+            coming = DatabaseCredential.generate(f"t_{pid}")
+            self._objects.replace("placement", pid, with_next(payload, coming))
+        return load_credential(payload), coming
+
+    def end_rotation(self, pid: str) -> None:
+        """Forget the old login: the server knows the new one."""
+        coming = next_credential(self._objects.read("placement", pid))
+        if coming is not None:
+            self._objects.replace("placement", pid, credential_payload(coming))
+
+    def placement_logins(self, pid: str) -> list[DatabaseCredential]:
+        """Return the logins that may be right at this moment: while one is being replaced, both, the new one first."""
+        payload = self._objects.read("placement", pid)
+        coming = next_credential(payload)
+        return [coming, load_credential(payload)] if coming else [load_credential(payload)]
 
     def destroy_placement(self, pid: str) -> None:
         """Destroy the login of a placement and its copy."""
@@ -140,6 +179,10 @@ class KeyStore:
     def _destroy(self, kind: str, name: str) -> None:
         self._objects.destroy(kind, name)
         self._cache.pop((kind, name), None)
+
+
+def _load_logins(payload: dict[str, Any]) -> dict[str, DatabaseCredential]:
+    return {role: load_credential(login) for role, login in payload.items()}
 
 
 def _check_folder(folder: Path) -> None:

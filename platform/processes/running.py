@@ -19,6 +19,7 @@ class Running:
     pid: int
     https_port: int
     http_port: int
+    metrics_port: int
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def held(settings: Settings) -> Generator[None]:
             found = _read(path)
             who = f" (process {found.pid}, {settings.base_domain}:{found.https_port})" if found else ""
             raise RefusedError(f"Strongroom is already running in {settings.home}{who}; stop it first or use --home.")
-        note = Running(os.getpid(), settings.https_port, settings.http_port)
+        note = Running(os.getpid(), settings.https_port, settings.http_port, settings.metrics_port)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps(asdict(note)).encode())
         yield

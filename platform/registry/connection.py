@@ -4,10 +4,11 @@ import select
 from typing import Any
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import ConnStatus, TransactionStatus
 
 from ...config.errors import UnavailableError
 from ..keys import DatabaseCredential
+from .breaker import ServerUnreachableError
 
 # Parameters that the server reports after every change (libpq documentation, PQparameterStatus; `search_path` since
 # 18). A connection that comes back with another value carries a request's `SET` and is not used again.
@@ -23,9 +24,26 @@ _REPORTED = (
     b"standard_conforming_strings",
 )
 # Nothing is looked up by search path: all SQL is qualified. The time limits end what a lost client left behind.
-_OPTIONS = (
-    "-c search_path=pg_catalog -c TimeZone=UTC -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
-)
+_SETTINGS = {
+    "search_path": "pg_catalog",
+    "TimeZone": "UTC",
+    "statement_timeout": "60s",
+    "idle_in_transaction_session_timeout": "60s",
+}
+_OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
+# A pooler starts the server's session itself, without our options, so there they come in front of the first question.
+_SET = "".join(f"SET {name} = '{value}';" for name, value in _SETTINGS.items()).encode()
+_WHO = b"SELECT pg_catalog.current_database(), session_user"
+# libpq passes on no error code of a login that failed, so the server's words have to do (53300; PgBouncer's own).
+_NO_ROOM = ("too many clients", "too many connections", "remaining connection slots", "no more connections allowed")
+_NOT_SERVING = ("the database system is", "terminating connection")  # 57P01 to 57P03: it starts, stops or recovers
+
+
+class ServerFullError(UnavailableError):
+    """Raised when a server, or its limit for a role, has no room for one more connection."""
+
+    def __init__(self) -> None:
+        super().__init__("Too many people are using this right now; try again in a moment.", retry_after=2)
 
 
 class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -36,30 +54,36 @@ class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
 
     @classmethod
     def open(
-        cls, credential: DatabaseCredential, database: str, host: str, port: int, timeout: float
+        cls,
+        credential: DatabaseCredential,
+        database: str,
+        address: dict[str, Any],
+        timeout: float,
+        *,
+        pooled: bool = False,
     ) -> "TenantConnection":
         """Log in as the tenant's own role and make sure that the server says so too.
 
-        Raises `UnavailableError` when the server cannot be reached or refuses.
+        `address` and `pooled` are what `tenant_address` returns; `timeout` is in seconds. Raises
+        `ServerUnreachableError` when the server does not answer, `ServerFullError` when it has no room, and
+        `UnavailableError` when it refuses.
         """
         parameters: dict[str, Any] = {
-            "host": host,
-            "port": port,
+            **address,
             "dbname": database,
             "connect_timeout": max(2, round(timeout)),  # libpq treats 1 as 2
             "application_name": "strongroom",
-            "options": _OPTIONS,
+            **({} if pooled else {"options": _OPTIONS}),
             "require_auth": "scram-sha-256",
             "gssencmode": "disable",
-            "sslmode": "disable" if host.startswith("/") else "require",
             **credential.conninfo_params(),
         }
         try:
             connection = cls.connect(**parameters)
         except psycopg.OperationalError as error:
-            raise UnavailableError("The database of this workspace cannot be reached right now.") from error
+            raise _failure(str(error)) from error
         try:
-            connection._remember(database, credential.role)
+            connection._remember(database, credential.role, _SET + _WHO if pooled else _WHO)
         except BaseException:
             connection.close()
             raise
@@ -97,9 +121,11 @@ class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
         self._autocommit = False
         return self._reported == self._report()
 
-    def _remember(self, database: str, role: str) -> None:
+    def _remember(self, database: str, role: str, question: bytes) -> None:
         # Not taken from our own parameters: a pooler or a wrong address in between would agree with those.
-        answer = self.pgconn.exec_(b"SELECT pg_catalog.current_database(), session_user")
+        answer = self.pgconn.exec_(question)
+        if self.pgconn.status != ConnStatus.OK:
+            raise ServerUnreachableError
         if (answer.get_value(0, 0), answer.get_value(0, 1)) != (database.encode(), role.encode()):
             raise UnavailableError("The database of this workspace cannot be reached right now.")
         self._reported = self._report()
@@ -108,3 +134,12 @@ class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def _report(self) -> tuple[bytes | None, ...]:
         return tuple(map(self.pgconn.parameter_status, _REPORTED))
+
+
+def _failure(said: str) -> UnavailableError:
+    """Return what a login that failed with these words means."""
+    if any(phrase in said for phrase in _NO_ROOM):
+        return ServerFullError()
+    if "FATAL" in said and not any(phrase in said for phrase in _NOT_SERVING):
+        return UnavailableError("The database of this workspace cannot be reached right now.")
+    return ServerUnreachableError()

@@ -19,7 +19,7 @@ C = TypeVar("C", bound=Closable)
 
 @dataclass(slots=True)
 class Counters:
-    """What happened since the start; `open` and `busy` are the state now."""
+    """What happened since the start; `open`, `busy` and `waiting` are the state now."""
 
     hits: int = 0
     misses: int = 0
@@ -32,17 +32,36 @@ class Counters:
     waiting: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a process could use: connections it has, threads that wait for a place, what it closed for want of room."""
+
+    places: int
+    waiting: int
+    evictions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How much of the budget a tenant uses: times since the start, connections now."""
+
+    tenant: str
+    uses: int
+    open: int
+
+
 @dataclass(slots=True)
 class Slot(Generic[C]):
     """The connections of one key: those that nobody uses, and how many places of the budget it holds in all."""
 
     idle: list[C] = field(default_factory=list[C])  # the one used last is taken first
     places: int = 0
+    uses: int = 0
     retired: bool = False
 
     @property
     def busy(self) -> int:
-        """How many are lent out or being opened."""
+        """How many are lent out, being opened or being closed."""
         return self.places - len(self.idle)
 
 
@@ -52,6 +71,12 @@ class Waiter(Generic[C]):
 
     key: str
     own_only: bool  # waits for a connection of its own tenant, not for a place
+    patience: float | None = None  # seconds until it looks for another way; None: until its deadline
     since: float = field(default_factory=time.monotonic)
     ready: threading.Event = field(default_factory=threading.Event)
     connection: C | None = None  # none when ready: a place was given instead
+
+
+def owner_of(key: str) -> str:
+    """Return whose connections a key stands for: what is before the first slash."""
+    return key.partition("/")[0]

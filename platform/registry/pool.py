@@ -5,8 +5,8 @@ is asked for stands in a context variable that is set only while the registry ta
 moment the pool has nothing to give: a connection that died is never silently replaced by another one.
 """
 
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -15,22 +15,42 @@ from typing import Any
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.pool import ConnectionPoolEntry, Pool, PoolProxiedConnection
 
+from ...config.errors import KeyMissingError, UnavailableError
 from ..keys import DatabaseCredential
+from .access import ServerAccess
+from .address import TenantAddress
+from .breaker import ServerUnreachableError
 from .budget import Budget
-from .connection import TenantConnection
+from .connection import ServerFullError, TenantConnection
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Target:
-    """Whose connection is wanted, from which budget, and how a new one is made."""
+    """Whose connection is wanted, on which server, and how a new one is made."""
 
     key: str
-    budget: Budget[ConnectionPoolEntry]
+    access: ServerAccess
     credential: DatabaseCredential
     database: str
-    host: str
-    port: int
+    address: TenantAddress
     timeout: float  # seconds
+    generation: int  # of the record it was made from
+    read: float  # time.monotonic: when reading that record began
+    kept: float
+    is_retired: bool = False  # nothing is opened for it any more
+    logins: Callable[[], Sequence[DatabaseCredential]] = tuple  # those that may be right by now, if `credential` is not
+
+    @property
+    def budget(self) -> Budget[ConnectionPoolEntry]:
+        """The places on its server."""
+        return self.access.budget
+
+
+class TenantChangedError(UnavailableError):
+    """Raised when a workspace changes at the very moment when a connection to it is opened."""
+
+    def __init__(self) -> None:
+        super().__init__("This workspace has just been changed; try again.", retry_after=1)
 
 
 _wanted: ContextVar[Target] = ContextVar("strongroom_wanted_tenant")
@@ -55,14 +75,15 @@ class TenantPool(Pool):
 
     def take(self, target: Target) -> ConnectionPoolEntry:
         """Return a connection of the target that is alive as far as this side can see."""
+        budget, key = target.access.budget, target.key
         while True:
-            entry = target.budget.acquire(target.key, partial(self._new_entry, target), target.timeout)
+            entry = budget.acquire(key, partial(self._new_entry, target), target.timeout)
             connection = entry.dbapi_connection
             if connection is not None and connection.is_alive():
                 break
-            target.budget.discard(target.key, entry)
+            budget.discard(key, entry)
         if not connection.belongs_to(target.database, target.credential.role):
-            target.budget.discard(target.key, entry)
+            budget.discard(key, entry)
             raise RuntimeError("The registry held a connection of another workspace; it was closed, not used.")
         return entry
 
@@ -125,6 +146,30 @@ def _target() -> Target:
 
 def _open(rec: ConnectionPoolEntry) -> Any:
     target = _target()
-    connection = TenantConnection.open(target.credential, target.database, target.host, target.port, target.timeout)
+    if target.is_retired:
+        raise TenantChangedError
+    connection = _logged_in(target)
     rec.info[_TARGET] = target
     return connection
+
+
+def _logged_in(target: Target) -> TenantConnection:
+    """Log in; where the server refuses the login that this process knows, with the one that has just replaced it."""
+    try:
+        return target.access.open(target.credential, target.database, target.address, target.timeout)
+    except (ServerFullError, ServerUnreachableError):
+        raise
+    except UnavailableError:
+        for login in _other_logins(target):
+            with suppress(UnavailableError):
+                connection = target.access.open(login, target.database, target.address, target.timeout)
+                target.credential = login
+                return connection
+        raise
+
+
+def _other_logins(target: Target) -> list[DatabaseCredential]:
+    try:
+        return [login for login in target.logins() if login != target.credential]
+    except KeyMissingError:  # the workspace is being erased
+        return []

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, Row, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from ...config.errors import CallError, NotFoundError, RefusedError
 from ..control.tables import backup, placement, plan, region, tenant
@@ -57,6 +58,12 @@ def oldest_slugs(conn: Connection, limit: int) -> list[str]:
     """Return the slugs of the oldest `limit` tenants that are not erased."""
     statement = select(tenant.c.slug).where(tenant.c.state != TenantState.ERASED)
     return list(conn.execute(statement.order_by(tenant.c.created_at, tenant.c.id).limit(limit)).scalars())
+
+
+def plans_and_regions(conn: Connection) -> tuple[list[str], list[str]]:
+    """Return the ids of all plans and of all regions."""
+    plans, regions = (conn.execute(select(table.c.id).order_by(table.c.id)).scalars().all() for table in (plan, region))
+    return list(plans), list(regions)
 
 
 def insert_pending(
@@ -126,6 +133,26 @@ def set_name(conn: Connection, tenant_id: str, name: str) -> None:
     """Rename a workspace. Running processes notice by its generation."""
     _locked(conn, tenant_id)
     _change(conn, tenant_id, name=name)
+
+
+def set_slug(conn: Connection, tenant_id: str, slug: str) -> Tenant:
+    """Give a workspace another address; the old one is free at once. Raises `RefusedError` if `slug` is taken."""
+    _locked(conn, tenant_id)
+    taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.state != TenantState.ERASED)
+    if conn.execute(taken).one_or_none():
+        raise RefusedError(f"The workspace address “{slug}” is taken.")
+    try:
+        _change(conn, tenant_id, slug=slug)
+    except IntegrityError as error:  # taken in this very moment
+        raise RefusedError(f"The workspace address “{slug}” is taken.") from error
+    return by_id(conn, tenant_id)
+
+
+def renew(conn: Connection, tenant_id: str) -> Tenant:
+    """Let every process read the tenant's record again and renew its connections."""
+    _locked(conn, tenant_id)
+    _change(conn, tenant_id)
+    return by_id(conn, tenant_id)
 
 
 def set_schema_revision(conn: Connection, tenant_id: str, revision: str) -> None:

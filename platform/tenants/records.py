@@ -62,7 +62,10 @@ class PlacementState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """A database made for tenants: `tenant_id` is None while it waits in the pool of spares."""
+    """A database made for tenants. `spare`: it waits in the pool, and nobody's data were ever in it.
+
+    `tenant_id` is None for a spare, and for what is being filled for a tenant that is not there yet.
+    """
 
     id: str
     server: str
@@ -72,6 +75,7 @@ class Placement:
     created_at: datetime
     retired_at: datetime | None
     drop_after: datetime | None
+    spare: bool = False
 
     @property
     def database(self) -> str:

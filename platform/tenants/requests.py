@@ -41,11 +41,21 @@ def request_tenant(
     Raises `CallError` for a bad slug, name, e-mail address, plan or region, `RefusedError` for a slug that is taken,
     `UnavailableError` when no server of the region takes workspaces.
     """
+    made = register_tenant(
+        conn, keys, slug=slug, name=name, owner_email=owner_email, plan=plan, region=region or settings.region
+    )
+    defer_in(conn, PROVISION, lock=f"tenant:{made.id}", queueing_lock=f"{PROVISION}:{made.id}", tenant_id=made.id)
+    return made
+
+
+def register_tenant(
+    conn: Connection, keys: KeyStore, *, slug: str, name: str, owner_email: str, plan: str, region: str
+) -> Tenant:
+    """Write a pending tenant without a job, for a caller who provisions at once. Raises as `request_tenant` does."""
     slug, name, owner_email = check_slug(slug), check_name(name), normalise_email(owner_email)
-    made = queries.insert_pending(conn, slug=slug, name=name, plan_id=plan, region_id=region or settings.region)
+    made = queries.insert_pending(conn, slug=slug, name=name, plan_id=plan, region_id=region)
     servers.choose(conn, made.region)  # a region without a server is said now, not by a job that fails later
     queries.set_owner_email(conn, made.id, seal_owner_email(keys.create_tenant(made.id), owner_email))
-    defer_in(conn, PROVISION, lock=f"tenant:{made.id}", queueing_lock=f"{PROVISION}:{made.id}", tenant_id=made.id)
     return queries.by_id(conn, made.id)
 
 

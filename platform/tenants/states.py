@@ -21,7 +21,9 @@ TRANSITIONS: dict[TenantState, frozenset[TenantState]] = {
     TenantState.ACTIVE: frozenset(
         {TenantState.SUSPENDED, TenantState.MIGRATING, TenantState.RESTORING, TenantState.ERASED}
     ),
-    TenantState.SUSPENDED: frozenset({TenantState.ACTIVE, TenantState.RESTORING, TenantState.ERASED}),
+    TenantState.SUSPENDED: frozenset(
+        {TenantState.ACTIVE, TenantState.MIGRATING, TenantState.RESTORING, TenantState.ERASED}
+    ),
     TenantState.MIGRATING: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED}),
     TenantState.RESTORING: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED}),
     TenantState.ERASED: frozenset(),

@@ -10,14 +10,14 @@ import importlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from flask import Flask, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
 
 from ..control.platform import Platform
 from ..registry.hosts import is_site, workspace_of
-from . import assets, compression, errors, formats, frame, guard, limits, security, sessions, tenant
+from . import assets, compression, errors, formats, frame, guard, limits, refusals, security, sessions, tenant
 from .uploads import MemoryRequest
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def create_app(platform: Platform) -> Flask:
     """The application for `platform`. Raises `LookupError` when a route declares no permission."""
     app = _new_app(platform, "workspace")
     guard.install_for_workspaces(app)
+    refusals.install(app)
     tenant.install(app)
     sessions.install(app)
     frame.install(app)
@@ -81,6 +82,14 @@ def _new_app(platform: Platform, purpose: str) -> Flask:
 
 class HostBoundSessions(SecureCookieSessionInterface):
     """Flask's signed cookie (form tokens and passing messages), signed for one host: useless on another workspace's."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Flask's session; a cookie that was signed for no browser on this host is noted, and counts as none."""
+        opened, cookie = super().open_session(app, request), request.cookies.get(self.get_cookie_name(app))
+        serializer = self.get_signing_serializer(app)
+        if cookie and not opened and serializer and not serializer.loads_unsafe(cookie)[0]:
+            refusals.note(refusals.FORGED_FORM)
+        return opened
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Flask's serializer with the request's host in the salt."""

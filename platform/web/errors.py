@@ -4,9 +4,10 @@ import logging
 import secrets
 from dataclasses import dataclass
 
-from flask import Flask, Response, make_response, render_template, request
+from flask import Flask, Response, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from ...config import errors
 
@@ -24,6 +25,9 @@ class Page:
 
 NOWHERE = Page(404, "There is nothing here", "Check the address: no page answers to it.")
 BROKEN = Page(500, "Something broke on our side", "Nothing was changed, and we have a record of it to look into.")
+LOST = Page(  # whether a commit that was under way is kept, nobody can tell
+    503, "Interrupted", "The database was interrupted. Look whether your last change is there, then try again."
+)
 TABLE: dict[type[Exception], Page] = {
     errors.CallError: Page(422, "That did not work"),
     errors.NotFoundError: Page(404, "There is nothing here"),
@@ -38,6 +42,8 @@ TABLE: dict[type[Exception], Page] = {
     errors.UnavailableError: Page(503, "Busy right now", "Please try again in a few seconds; nothing was lost."),
     errors.VerificationError: BROKEN,
     errors.KeyMissingError: BROKEN,
+    OperationalError: LOST,  # a session was ended or a statement cancelled, a server restarts: a repeat helps
+    PendingRollbackError: LOST,
     CSRFError: Page(
         400,
         "This form can no longer be sent",
@@ -56,6 +62,8 @@ HTTP: dict[int, Page] = {
 
 def page_for(error: Exception) -> Page:
     """The page of the most specific class of `error` that the table knows."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return LOST
     for kind in type(error).__mro__:
         if kind in TABLE:
             return TABLE[kind]
@@ -73,6 +81,9 @@ def respond(error: Exception) -> Response:
     """The response for `error`: a page, or a message for the corner of the page when htmx asked."""
     if isinstance(error, HTTPException) and error.code and error.code < 400:
         return make_response(error.get_response())  # a redirect
+    if isinstance(error, InternalServerError) and isinstance(error.original_exception, Exception):
+        error = error.original_exception  # raised after the view, such as by the commit
+    g.error = error  # `refusals` reads it
     page = page_for(error)
     reference = _record(error) if page.status >= 500 else None
     sentence = page.sentence or str(error)

@@ -48,6 +48,8 @@ def install_for_workspaces(app: Flask) -> None:
             return None  # Flask raises it next: not found, method not allowed, redirect
         need = need_of(app, request.endpoint)
         if need is None:
+            if sessions.COOKIE in request.cookies:
+                signed_in()  # a session that is not of this workspace is noted on every page
             return None
         member = signed_in()
         if member is None:

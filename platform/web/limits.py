@@ -17,11 +17,14 @@ def hit(limit: str, *key: str) -> None:
     """Count one try against `limit` (as in `10 per minute`) for `key`, which begins with what is limited and the
     workspace. Raises `TooManyRequests` with the seconds to wait.
     """
-    item = parse(limit)
-    limiter = _limiter()
-    if not limiter.limiter.hit(item, *key):
-        wait = limiter.limiter.get_window_stats(item, *key).reset_time - time.time()
+    if not within(limit, *key):
+        wait = _limiter().limiter.get_window_stats(parse(limit), *key).reset_time - time.time()
         raise TooManyRequests(retry_after=max(1, math.ceil(wait)))
+
+
+def within(limit: str, *key: str) -> bool:
+    """Count one try as `hit` does, and say whether it is within the limit."""
+    return _limiter().limiter.hit(parse(limit), *key)
 
 
 def forget(limit: str, *key: str) -> None:

@@ -1,16 +1,18 @@
-"""The two listeners: HTTPS with TLS 1.3 only, and plain HTTP that redirects. Both are granian, a few processes each."""
+"""The public listeners, both granian: HTTPS with TLS 1.3 only, and plain HTTP that redirects.
+
+Behind a proxy each web process has an HTTPS listener of its own, which lets in nobody but the proxy.
+"""
 
 import atexit
 import logging
 import os
 import signal
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from granian import Granian
@@ -19,11 +21,13 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from sqlalchemy.exc import DBAPIError
 
-from ...config.errors import FailedError, StrongroomError
+from ...config.errors import StrongroomError
 from ...config.settings import Settings
 from ..processes.lifeline import end_with_parent
+from .forwarded import believing
+from .listening import check_port
 from .redirect import redirect_app
-from .tls import ensure_certificates, tls_files
+from .tls import ensure_certificates, ensure_proxy_certificates, tls_files
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +48,8 @@ def serve_https(settings: Settings, slugs: Callable[[], list[str]]) -> None:
     Raises `FailedError` when the port is taken.
     """
     check_port(settings.bind_host, settings.https_port, "https_port")
-    ensure_certificates(settings, slugs())
     files = tls_files(settings)
+    ensure_certificates(settings, slugs())
     server = Granian(
         "strongroom",
         address=settings.bind_host,
@@ -58,8 +62,44 @@ def serve_https(settings: Settings, slugs: Callable[[], list[str]]) -> None:
         respawn_interval=1.0,
         **_common(),
     )
-    threading.Thread(target=_keep_certificate, args=(settings, slugs), daemon=True, name="certificate").start()
+    _look_after(files.server, lambda: ensure_certificates(settings, slugs()))
     server.serve(target_loader=partial(_portal, settings, os.getpid()), wrap_loader=False)
+
+
+def serve_proxied(
+    settings: Settings, index: int, slugs: Callable[[], list[str]], load: Callable[[], Any] | None = None
+) -> None:
+    """Serve web process `index` to the proxy, and to nobody else, until SIGTERM or SIGINT.
+
+    The certificate that the proxy serves with is looked after here, too. `load` makes another application than the
+    portal. Raises `FailedError` when the port is taken.
+    """
+    port = settings.worker_ports[index]
+    check_port(settings.bind_host, port, "worker_port_base")
+    files = tls_files(settings)
+
+    def renew() -> None:
+        ensure_certificates(settings, slugs())
+        ensure_proxy_certificates(settings)
+
+    renew()
+    server = Granian(
+        "strongroom",
+        address=settings.bind_host,
+        port=port,
+        workers=1,
+        blocking_threads=settings.web_threads,
+        ssl_cert=files.worker,
+        ssl_key=files.worker,
+        ssl_protocol_min=SSLProtocols.tls13,
+        ssl_ca=files.authority,
+        ssl_client_verify=True,
+        respawn_interval=1.0,
+        **_common(),
+    )
+    _look_after(files.worker, renew)
+    portal = partial(_portal, settings, os.getpid())
+    server.serve(target_loader=lambda: believing((load or portal)()), wrap_loader=False)
 
 
 def serve_redirects(settings: Settings) -> None:
@@ -75,39 +115,6 @@ def serve_redirects(settings: Settings) -> None:
         **_common(),
     )
     server.serve(target_loader=partial(_redirects, settings, os.getpid()), wrap_loader=False)
-
-
-def check_port(host: str, port: int, setting: str) -> None:
-    """Raise `FailedError` when `port` is taken. Granian itself shares a port (SO_REUSEPORT) and would not notice."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    other = f"choose another with --{setting.replace('_', '-')} or {setting} in strongroom.toml"
-    with socket.socket(family, socket.SOCK_STREAM) as caller:
-        caller.settimeout(2)
-        if caller.connect_ex((host, port)) == 0:
-            raise FailedError(f"Port {port} on {host} is taken by another program: {other}.")
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        # As granian binds: connections of a run that has just ended do not count.
-        for option in (socket.SO_REUSEADDR, socket.SO_REUSEPORT):
-            probe.setsockopt(socket.SOL_SOCKET, option, 1)
-        try:
-            probe.bind((host, port))
-        except PermissionError as error:
-            raise FailedError(f"Port {port} needs more rights than this user has: {other} above 1023.") from error
-        except OSError as error:
-            raise FailedError(f"Port {port} on {host} cannot be used ({error.strerror}): {other}.") from error
-
-
-def answers_https(settings: Settings, seconds: float = 2.0) -> bool:
-    """Whether the portal completes a TLS handshake with a certificate that this home's authority has signed."""
-    try:
-        context = ssl.create_default_context(cafile=str(tls_files(settings).authority))
-        with (
-            socket.create_connection((settings.bind_host, settings.https_port), seconds) as plain,
-            context.wrap_socket(plain, server_hostname=settings.base_domain),
-        ):
-            return True
-    except OSError:  # not listening, no authority yet, or somebody else's server
-        return False
 
 
 def _common() -> dict[str, Any]:
@@ -129,7 +136,7 @@ def _portal(settings: Settings, parent: int) -> Any:
 
     resources = ExitStack()
     atexit.register(resources.close)
-    return create_app(resources.enter_context(open_platform(settings)))
+    return create_app(resources.enter_context(open_platform(settings, "web")))
 
 
 def _redirects(settings: Settings, parent: int) -> Any:
@@ -137,12 +144,25 @@ def _redirects(settings: Settings, parent: int) -> Any:
     return redirect_app(settings)
 
 
-def _keep_certificate(settings: Settings, slugs: Callable[[], list[str]]) -> None:
-    """Renew the certificate before it ends or when a workspace needs a name in it; SIGHUP makes granian read it."""
+def _look_after(certificate: Path, renew: Callable[[], object]) -> None:
+    """Renew before the end, or when a workspace needs a name in it; SIGHUP makes granian read what has changed."""
+    threading.Thread(
+        target=_keep_certificate, args=(certificate, _stamp(certificate), renew), daemon=True, name="certificate"
+    ).start()
+
+
+def _keep_certificate(certificate: Path, read: tuple[int, int], renew: Callable[[], object]) -> None:
     while True:
         time.sleep(_NAMES_POLL_SECONDS)
         try:
-            if ensure_certificates(settings, slugs()):
+            renew()
+            if (now := _stamp(certificate)) != read:  # by us, or by another process of this home
+                read = now
                 os.kill(os.getpid(), signal.SIGHUP)
-        except (StrongroomError, DBAPIError) as error:  # the database restarts, the disk is full: later, then
+        except (StrongroomError, DBAPIError, OSError) as error:  # the database restarts, the disk is full: later, then
             logger.warning("The certificate could not be looked after: %s", error)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns

@@ -17,7 +17,8 @@ from flask_login import LoginManager  # pyright: ignore[reportMissingTypeStubs]
 from ...tenant_schema import tables
 from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import sessions as queries
-from . import tenant
+from ...tenant_schema.queries import tokens
+from . import refusals, tenant
 from .member import CurrentMember
 from .permissions import Role
 
@@ -64,6 +65,8 @@ def find(token: str, now: datetime) -> CurrentMember | None:
     conn = tenant.connection()
     row = queries.live(conn, hash_of(token), seen_after=now - IDLE, created_after=now - LONGEST)
     if row is None:
+        if not tokens.was_a_session(conn, hash_of(token)):
+            refusals.note(refusals.UNKNOWN_SESSION)
         return None
     if now - row.last_seen_at >= SEEN_EVERY:
         queries.touch(conn, row.id, now)

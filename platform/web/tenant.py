@@ -6,8 +6,8 @@ and rolled back otherwise, so that a refused form leaves nothing half-done.
 """
 
 import logging
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from typing import cast
 
 from flask import Flask, Response, current_app, g, request
@@ -80,6 +80,16 @@ def after_commit(action: Callable[[Connection], object]) -> None:
     What it raises is logged and not shown: the request has done what it was asked for.
     """
     g.setdefault("after_commit", []).append(action)
+
+
+@contextmanager
+def apart() -> Generator[Connection]:
+    """A transaction of its own, once the request's has ended either way, on the same connection."""
+    conn = connection()
+    if not g.db_transaction.is_active:
+        g.db_transaction = conn.begin()
+    yield conn
+    g.db_transaction.commit()
 
 
 def install(app: Flask) -> None:

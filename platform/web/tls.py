@@ -1,17 +1,20 @@
-"""Local certificate authority and server certificate, made on first start and renewed by themselves.
+"""Local certificate authority and the certificates it issues, made on first start and renewed by themselves.
 
 The authority's certificate is limited by name constraints (RFC 5280, 4.2.1.10) to the base domain and the loopback
 addresses: somebody who trusts it in a browser does not trust it for any other site.
 """
 
+import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -30,16 +33,21 @@ MAX_NAMES = 100
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where the certificates lie. Certificate and key of the server share one file of mode 0600, replaced whole."""
+    """Where the certificates lie. A certificate and its key share one file of mode 0600, replaced whole.
+
+    Behind a proxy the web processes serve with `worker`, and let in who shows `proxy`.
+    """
 
     authority: Path
     server: Path
+    worker: Path
+    proxy: Path
 
 
 def tls_files(settings: Settings) -> TlsFiles:
     """The files of this home, whether they exist yet or not."""
     folder = settings.tls_dir
-    return TlsFiles(folder / "ca.pem", folder / "server.pem")
+    return TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "worker.pem", folder / "proxy.pem")
 
 
 def ensure_certificates(settings: Settings, slugs: Iterable[str] = ()) -> bool:
@@ -50,16 +58,40 @@ def ensure_certificates(settings: Settings, slugs: Iterable[str] = ()) -> bool:
     Raises `FailedError` when the folder cannot be written.
     """
     files = tls_files(settings)
+    wanted = server_names(settings, slugs)
+    with _making(settings):
+        authority_is_new = _ensure_authority(settings, files)
+        if authority_is_new or not _serves(files.server, wanted):
+            _issue(settings, files.server, settings.base_domain, wanted, ExtendedKeyUsageOID.SERVER_AUTH)
+            return True
+    return False
+
+
+def ensure_proxy_certificates(settings: Settings) -> None:
+    """Make, or renew, what a proxy and the web processes behind it show each other.
+
+    Raises `FailedError` when the folder cannot be written.
+    """
+    files = tls_files(settings)
+    with _making(settings):
+        authority_is_new = _ensure_authority(settings, files)
+        if authority_is_new or not _signed(files.worker, files.authority):
+            names = [settings.base_domain]
+            _issue(settings, files.worker, settings.base_domain, names, ExtendedKeyUsageOID.SERVER_AUTH)
+        if authority_is_new or not _signed(files.proxy, files.authority):
+            _issue(settings, files.proxy, "Strongroom proxy", [], ExtendedKeyUsageOID.CLIENT_AUTH)
+
+
+@contextmanager
+def _making(settings: Settings) -> Generator[None]:
+    """One process of a home at a time: several look after the same files."""
     try:
         settings.tls_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        authority_is_new = _ensure_authority(settings, files)
-        wanted = server_names(settings, slugs)
-        if authority_is_new or not _serves(files.server, wanted):
-            _issue_server(settings, files, wanted)
-            return True
+        with (settings.tls_dir / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
     except OSError as error:
         raise FailedError(f"The certificates in {settings.tls_dir} cannot be made: {error.strerror}.") from error
-    return False
 
 
 def server_names(settings: Settings, slugs: Iterable[str] = ()) -> list[str]:
@@ -91,28 +123,31 @@ def _ensure_authority(settings: Settings, files: TlsFiles) -> bool:
     return True
 
 
-def _issue_server(settings: Settings, files: TlsFiles, names: list[str]) -> None:
-    authority = x509.load_pem_x509_certificate(files.authority.read_bytes())
+def _issue(settings: Settings, path: Path, subject: str, names: list[str], usage: x509.ObjectIdentifier) -> None:
+    """Write a new key and its certificate for `usage`; one that has `names` has the loopback addresses, too."""
+    authority = x509.load_pem_x509_certificate(tls_files(settings).authority.read_bytes())
     authority_key = serialization.load_pem_private_key((settings.tls_dir / "ca-key.pem").read_bytes(), None)
     if not isinstance(authority_key, ec.EllipticCurvePrivateKey):
         raise FailedError(f"{settings.tls_dir / 'ca-key.pem'} is no key of ours; remove the folder to start anew.")
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, settings.base_domain)])
-    addresses = [x509.IPAddress(IPv4Address("127.0.0.1")), x509.IPAddress(IPv6Address("::1"))]
-    certificate = (
-        _builder(subject, authority.subject, key.public_key(), _SERVER_LIFE)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+    builder = (
+        _builder(name, authority.subject, key.public_key(), _SERVER_LIFE)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([*map(x509.DNSName, names), *addresses]), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
             critical=False,
         )
-        .sign(authority_key, hashes.SHA256())
     )
-    _write(files.server, certificate.public_bytes(serialization.Encoding.PEM) + _key_pem(key), 0o600)
+    if names:
+        addresses = [x509.IPAddress(IPv4Address("127.0.0.1")), x509.IPAddress(IPv6Address("::1"))]
+        alternative = x509.SubjectAlternativeName([*map(x509.DNSName, names), *addresses])
+        builder = builder.add_extension(alternative, critical=False)
+    certificate = builder.sign(authority_key, hashes.SHA256())
+    _write(path, certificate.public_bytes(serialization.Encoding.PEM) + _key_pem(key), 0o600)
 
 
 def _builder(
@@ -160,6 +195,18 @@ def _serves(path: Path, names: list[str]) -> bool:
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     return set(names) <= set(alternative.get_values_for_type(x509.DNSName))
+
+
+def _signed(path: Path, authority: Path) -> bool:
+    """Whether the certificate lasts and is the present authority's: another base domain brings another authority."""
+    if not _lasts(path):
+        return False
+    certificate = x509.load_pem_x509_certificate(path.read_bytes())
+    try:
+        certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority.read_bytes()))
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def _lasts(path: Path) -> bool:

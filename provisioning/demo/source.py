@@ -18,6 +18,7 @@ from ...config.errors import FailedError
 
 SHIPPED = Path(__file__).parent / "data"
 _YEAR = 2024
+_BUDGET_YEAR = re.compile(r"^(?:20\d\d|FISCAL YEAR 20\d\d)\s+")
 # Well spread: from eight million dollars a year down to two hundred thousand.
 _HOUSE = {
     "agriculture": ("COMMITTEE ON AGRICULTURE", "Committee on Agriculture"),
@@ -95,8 +96,7 @@ def find_source(folder: Path | None = None) -> Source:
 
     Raises `FailedError` when a file is not as expected.
     """
-    beside = Path(__file__).parents[2].parent / "shared" / "data"
-    folder = folder or (beside if (beside / "disbursements").is_dir() else SHIPPED)
+    folder = folder or find_folder()
     shipped = folder == SHIPPED
     try:
         return Source(
@@ -107,6 +107,26 @@ def find_source(folder: Path | None = None) -> Source:
         )
     except (OSError, ValueError, KeyError, ArithmeticError) as error:
         raise FailedError(f"The demo data in {folder} cannot be read: {error}.") from error
+
+
+def find_folder() -> Path:
+    """Where the source data lie: `../shared/data` beside this project, else what the project ships."""
+    beside = Path(__file__).parents[2].parent / "shared" / "data"
+    return beside if (beside / "disbursements").is_dir() else SHIPPED
+
+
+def read_all_offices(folder: Path) -> dict[str, dict[tuple[str, int], Decimal]]:
+    """What every organization of the quarterly files spent, by category and quarter, under its name without a year.
+
+    An office stands in several years' budgets in the same quarter; here it is one.
+    """
+    amounts: dict[str, dict[tuple[str, int], Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for quarter in range(1, 5):
+        for row in _rows(folder / f"{_YEAR}Q{quarter}-summary.csv"):
+            if row["qtd_amount"]:
+                organization = _BUDGET_YEAR.sub("", row["organization"]).strip()
+                amounts[organization][_category(row["description"]), quarter] += Decimal(row["qtd_amount"])
+    return {organization: dict(spent) for organization, spent in amounts.items()}
 
 
 def read_offices(folder: Path, chosen: Mapping[str, tuple[str, str]]) -> list[Office]:

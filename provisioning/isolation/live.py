@@ -1,17 +1,24 @@
 """Real attacks with the tenants' own credentials: what PostgreSQL answers, not what the catalogs say."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 
-from ...platform.keys import DatabaseCredential
+from ...platform.control.platform import Platform
 from ...platform.servers.records import Server
-from ..names import CONTROL, MAINTENANCE, TEMPLATE, Names
+from ..names import Names
+from .approach import login_parameters
 from .attacks import Attack, attacks
+from .attempt import WATCHED, Attempt
+from .crossing import crossings, signals
+from .entering import PLATFORM_DATABASES, Doors
+from .pooled import pooled_attempts
 
-PLATFORM_DATABASES = (MAINTENANCE, "template0", "template1", CONTROL, TEMPLATE)
+__all__ = ["PLATFORM_DATABASES", "attack"]
+
+Session = psycopg.Connection[Any]
+
 # PostgreSQL, appendix A: what a refusal looks like. Anything else is an attack that was never really made.
 _REFUSALS = {
     "42501": "privileges",
@@ -21,60 +28,77 @@ _REFUSALS = {
     "42704": "not installed",
     "58P01": "not installed",
 }
-_LAYERS = (
-    ("pg_hba.conf", "pg_hba"),
-    ("permission denied for database", "access list"),
-    ("not currently accepting connections", "connections disallowed"),
-    ("permission denied", "privileges"),
-    ("must be superuser", "privileges"),
-)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attack: `layer` is what stopped it, `None` when nothing did."""
+def attack(platform: Platform, server: Server, me: Names, others: Sequence[Names]) -> Iterator[Attempt]:
+    """Attack as the login of `me`: break out of its own database, reach `others`, enter theirs and the platform's.
 
-    attacker: str
-    group: str
-    what: str
-    layer: str | None
-
-
-def attack(server: Server, credential: DatabaseCredential, me: Names, others: Sequence[Names]) -> Iterator[Attempt]:
-    """Attack as the login of `me`: connect to `others` and to the platform's databases, then break out of its own.
-
-    Raises `psycopg.Error` when the login cannot even enter its own database, so that silence is not taken for safety.
+    The first of `others` that lets anybody in is the bystander whose session is attacked. Raises `psycopg.Error` when
+    the login cannot even enter its own database, so that silence is not taken for safety.
     """
-    with psycopg.connect(**_params(server, credential, me.database)) as session:
+    with psycopg.connect(**login_parameters(platform, server, me.pid, me.database)) as session:
         session.execute("SELECT FROM app.setting")
+        superuser = session.execute("SELECT quote_ident(pg_get_userbyid(10))").fetchone()  # no catalog is asked for it
         session.rollback()
-        for one in attacks(me, others[0] if others else None):
-            yield Attempt(me.role, one.group, one.statement, _try(session, one))
-    for database in [*(names.database for names in others), *PLATFORM_DATABASES]:
-        yield Attempt(me.role, "connect", database, _enter(server, credential, database))
-    yield Attempt(me.role, "connect", "replication", _enter(server, credential, me.database, replication="database"))
+        assert superuser is not None
+        for one in attacks(me, others[0] if others else None, session.info.server_version, superuser[0]):
+            yield _try(session, me, one)
+        if others:
+            yield from _across(platform, server, session, me, others[0])
+    yield from Doors(platform, server, me).attempts(others)
+    yield from pooled_attempts(platform, server, me, others)
 
 
-def _try(session: psycopg.Connection[Any], attack: Attack) -> str | None:
+def _across(platform: Platform, server: Server, session: Session, me: Names, other: Names) -> Iterator[Attempt]:
+    try:
+        theirs = psycopg.connect(**login_parameters(platform, server, other.pid, other.database))
+    except psycopg.OperationalError:
+        return  # retired: nobody is in it
+    with theirs:
+        for one in signals(theirs.info.backend_pid):
+            yield _try(session, me, one)
+        if _lives(theirs):  # else it was ended, which has been counted
+            yield from crossings(me.role, session, theirs)
+
+
+def _lives(session: Session) -> bool:
+    try:
+        session.execute("SELECT 1")
+        session.rollback()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _try(session: Session, me: Names, attack: Attack) -> Attempt:
     session.autocommit = attack.alone
     try:
-        session.execute(attack.statement)  # pyright: ignore[reportArgumentType, reportCallIssue]  # literals and ids
+        _run(session, attack.statement)
+        layer = _gain(session, attack)
     except psycopg.Error as error:
-        return _REFUSALS.get(error.sqlstate or "", f"error {error.sqlstate}")
-    else:
-        return None
+        code = error.sqlstate or type(error).__name__
+        layer = _REFUSALS.get(code)
+        return Attempt(me.role, attack.group, attack.statement, layer, None if layer else code)
     finally:
         session.rollback()
+    return Attempt(me.role, attack.group, attack.statement, layer)
 
 
-def _enter(server: Server, credential: DatabaseCredential, database: str, **more: Any) -> str | None:
-    try:
-        psycopg.connect(**(_params(server, credential, database) | more)).close()
-    except psycopg.OperationalError as error:
-        text = str(error)
-        return next((layer for words, layer in _LAYERS if words in text), "connection refused")
-    return None
+def _run(session: Session, statement: str) -> None:
+    if not statement.endswith("TO STDOUT"):
+        session.execute(statement.encode())
+        return
+    with session.cursor().copy(statement.encode()) as rows:
+        for _ in rows:
+            pass
 
 
-def _params(server: Server, credential: DatabaseCredential, database: str) -> dict[str, Any]:
-    return {**server.conninfo_params(database), **credential.conninfo_params(), "connect_timeout": 5}
+def _gain(session: Session, attack: Attack) -> str | None:
+    """Say what stopped an attack that the server accepted: that it had no effect, or that the gate will see it."""
+    if attack.gained:
+        row = session.execute(attack.gained.encode()).fetchone()
+        if row == (False,):
+            return "no effect"
+    if attack.undo:
+        session.execute(attack.undo.encode())
+    return WATCHED if attack.watched else None

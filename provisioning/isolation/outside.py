@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ...platform.servers.records import Server
 from ..names import (
     BACKUP,
     CONTROL,
@@ -61,10 +62,24 @@ _ROLES = """
            rolconfig IS NOT NULL
     FROM pg_roles
 """
+# Who runs the server: its first superuser, the one that set it up for us, and on external servers their other logins.
+# What may do more than log in is theirs only where the server is managed by somebody else.
+_FOREIGN = """
+    SELECT rolname FROM pg_roles r
+    WHERE r.oid = 10 OR r.oid = (SELECT nspowner FROM pg_namespace WHERE nspname = 'strongroom')
+       OR (%(external)s AND rolname !~ '^(pg_|t_|strongroom_)' AND rolname <> ALL (%(ours)s)
+           AND NOT (%(closed)s AND (rolsuper OR rolcreatedb OR rolcreaterole OR rolreplication OR rolbypassrls)))
+"""
+# Whether a member may become the group is a column since PostgreSQL 16; before, every member may.
 _MEMBERS = """
-    SELECT g.rolname, m.rolname, a.admin_option
+    SELECT g.rolname, m.rolname, a.admin_option, coalesce((to_jsonb(a) ->> 'set_option')::boolean, false)
     FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
 """
+_SETTINGS = """
+    SELECT coalesce(r.rolname, ''), coalesce(d.datname, '') FROM pg_db_role_setting s
+    LEFT JOIN pg_roles r ON r.oid = s.setrole LEFT JOIN pg_database d ON d.oid = s.setdatabase
+"""
+_GROUPS = {OWNER, LOGINS, OWNERS, TEMPLATE_OWNER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +89,8 @@ class Catalogs:
     databases: list[tuple[Any, ...]]
     roles: list[tuple[Any, ...]]
     members: list[tuple[Any, ...]]
+    settings: list[tuple[Any, ...]]
+    foreign: frozenset[str] = frozenset()  # roles of those who run the server, which are none of ours
 
     def enterable(self, names: Sequence[Names]) -> list[Names]:
         """Return those whose database lets anybody in at all; one that a restore has retired does not."""
@@ -81,12 +98,14 @@ class Catalogs:
         return [one for one in names if one.database in open_ones]
 
 
-def read(session: Session) -> Catalogs:
-    """Read the catalogs in one snapshot."""
+def read(session: Session, server: Server) -> Catalogs:
+    """Read the catalogs of `server` in one snapshot."""
+    kind = {"external": server.kind == "external", "closed": server.rules_are_ours, "ours": [LOGINS, OWNERS]}
     with session.transaction():
         session.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        rows = [session.execute(query).fetchall() for query in (_DATABASES, _ROLES, _MEMBERS)]
-    return Catalogs(*rows)
+        rows = [session.execute(query).fetchall() for query in (_DATABASES, _ROLES, _MEMBERS, _SETTINGS)]
+        foreign = frozenset(row[0] for row in session.execute(_FOREIGN, kind))
+    return Catalogs(*rows, foreign=foreign)
 
 
 def server_findings(catalogs: Catalogs, finished: Sequence[Names], unfinished: Sequence[Names]) -> list[Finding]:
@@ -100,14 +119,16 @@ def server_findings(catalogs: Catalogs, finished: Sequence[Names], unfinished: S
     findings = _missing(by_database, {row[0] for row in catalogs.databases}, "has no database")
     findings += _missing(by_database, {row[0] for row in catalogs.roles}, "has no login role")
     for row in catalogs.databases:
-        findings += [] if row[0] in moving else _database(row, by_database.get(row[0]))
+        findings += [] if row[0] in moving else _database(row, by_database.get(row[0]), catalogs.foreign)
     for row in catalogs.roles:
-        findings += [] if row[0] in moving else _role(row, logins, owners)
+        findings += [] if row[0] in moving or row[0] in catalogs.foreign else _role(row, logins, owners)
     logins |= {names.role for names in unfinished}
     owners |= {names.owner for names in unfinished}
     for row in catalogs.members:
+        if row[1] in catalogs.foreign and not (row[0] in PLATFORM_ROLES or row[0].startswith("t_")):
+            continue
         findings += _membership(row, logins, owners)
-    return findings
+    return findings + _settings(catalogs.settings, logins | owners)
 
 
 def placement_findings(session: Session, expected: Sequence[Names]) -> list[Finding]:
@@ -130,7 +151,7 @@ def _missing(expected: Iterable[str], there: set[str], sentence: str) -> list[Fi
     return [Finding(name, sentence) for name in expected if name not in there]
 
 
-def _database(row: Sequence[Any], names: Names | None) -> list[Finding]:
+def _database(row: Sequence[Any], names: Names | None, foreign: frozenset[str] = frozenset()) -> list[Finding]:
     name, connectable, is_template, owner, no_acl, grants = row
     found: list[str] = []
     if no_acl and connectable:
@@ -140,7 +161,7 @@ def _database(row: Sequence[Any], names: Names | None) -> list[Finding]:
     elif name.startswith("t_"):
         found.append("belongs to no placement that the control plane knows")
     else:
-        found += _platform_database(name, connectable, grants)
+        found += _platform_database(name, connectable, grants, foreign)
     return [Finding(name, sentence) for sentence in found]
 
 
@@ -158,10 +179,10 @@ def _tenant_database(names: Names, is_template: bool, owner: str, grants: list[l
             yield f"lets {grantee} pass on {privilege}"
 
 
-def _platform_database(name: str, connectable: bool, grants: list[list[str]]) -> Iterable[str]:
+def _platform_database(name: str, connectable: bool, grants: list[list[str]], foreign: frozenset[str]) -> Iterable[str]:
     allowed = _PLATFORM_ACCESS.get(name)
     for grantee, privilege, _ in grants:
-        if connectable and (grantee == "PUBLIC" or (allowed is not None and grantee not in allowed)):
+        if connectable and (grantee == "PUBLIC" or (allowed is not None and grantee not in allowed | foreign)):
             yield f"grants {privilege} to {grantee}"
 
 
@@ -182,11 +203,13 @@ def _role(row: Sequence[Any], logins: set[str], owners: set[str]) -> list[Findin
         found += [] if can_login else ["cannot log in"]
     if name in owners and can_login:
         found.append("owns objects and may log in")
+    if name in _GROUPS and can_login:
+        found.append("is a group and may log in")
     return [Finding(name, sentence) for sentence in found]
 
 
 def _membership(row: Sequence[Any], logins: set[str], owners: set[str]) -> list[Finding]:
-    group, member, may_grant = row
+    group, member, may_grant, may_become = row
     allowed = (
         (group, member) in _PLATFORM_MEMBERS
         or (group == LOGINS and member in logins)
@@ -195,4 +218,16 @@ def _membership(row: Sequence[Any], logins: set[str], owners: set[str]) -> list[
     )
     if not allowed:
         return [Finding(member, f"is a member of {group}")]
-    return [Finding(member, f"may grant membership of {group}")] if may_grant else []
+    found = [f"may grant membership of {group}"] if may_grant else []
+    found += [f"may become {group}"] if may_become and group == LOGINS else []
+    return [Finding(member, sentence) for sentence in found]
+
+
+def _settings(rows: Sequence[tuple[Any, ...]], ours: set[str]) -> list[Finding]:
+    """Judge settings that hang on a database, or on a role that all tenants share; `_role` judges those on a login."""
+    found: list[Finding] = []
+    for role, database in rows:
+        if role in _GROUPS or (database and {role, database} & ours):
+            where = f" in {database}" if role and database else ""
+            found.append(Finding(role or database, f"has settings of its own{where}"))
+    return found

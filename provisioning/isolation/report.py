@@ -4,13 +4,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
+from .attempt import WATCHED, Attempt
 from .finding import Finding
-from .live import Attempt
 
 
 @dataclass(slots=True)
 class Report:
-    """What was checked and tried. `through` lists the attacks that nothing stopped."""
+    """What was checked and tried. `through` lists the attacks that nothing stopped, or that proved nothing.
+
+    `watched` are those that PostgreSQL allows to every role about itself; the standing gate sees their effect.
+    """
 
     tenants: int = 0
     seconds: float = 0.0
@@ -18,6 +21,7 @@ class Report:
     attacked: int = 0  # tenants whose login was used for real attacks
     attempts: int = 0
     blocked: Counter[tuple[str, str]] = field(default_factory=Counter[tuple[str, str]])  # (group, layer) → how many
+    watched: int = 0
     through: list[Attempt] = field(default_factory=list[Attempt])
 
     @property
@@ -25,19 +29,36 @@ class Report:
         """Whether there is no gap and no attack got through."""
         return not self.findings and not self.through
 
-    def count(self, attempt: Attempt) -> None:
-        """Add one attack."""
-        self.attempts += 1
-        if attempt.layer is None:
-            self.through.append(attempt)
-        else:
-            self.blocked[attempt.group, attempt.layer] += 1
+    def count_all(self, attempts: list[Attempt]) -> None:
+        """Add the attacks of one attacker."""
+        self.attacked += 1 if attempts else 0
+        self.attempts += len(attempts)
+        for attempt in attempts:
+            if attempt.layer is None:
+                self.through.append(attempt)
+            elif attempt.layer == WATCHED:
+                self.watched += 1
+            else:
+                self.blocked[attempt.group, attempt.layer] += 1
 
     def problems(self) -> list[str]:
-        """Return one sentence per gap and per attack that got through."""
-        return [f"{f.where} {f.sentence}." for f in self.findings] + [
-            f"{a.attacker} got through: {a.what}." for a in self.through
-        ]
+        """Return one sentence per gap and per attack that was not stopped."""
+        return [f"{f.where} {f.sentence}." for f in self.findings] + [attempt.sentence() for attempt in self.through]
+
+    def sentence(self) -> str:
+        """Say in one sentence what was done, for a report without problems."""
+        words = f"{self.tenants} databases checked in {self.seconds:.1f} s: nothing is open"
+        if not self.attacked:
+            return f"{words}."
+        blocked, watched = sum(self.blocked.values()), ""
+        if self.watched:
+            watched = f"; {self.watched} changes that a login may make to itself, which PostgreSQL allows, are watched"
+        return f"{words}; {blocked} attacks by {self.attacked} of them were stopped{watched}."
+
+    def layers(self) -> list[dict[str, Any]]:
+        """Return the rows of the report's table: how many attacks of a group were stopped by which layer."""
+        counts = sorted(self.blocked.items())
+        return [{"group": group, "layer": layer, "blocked": count} for (group, layer), count in counts]
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints and the table `verification` keeps."""
@@ -49,9 +70,9 @@ class Report:
             "attacked": self.attacked,
             "attempts": self.attempts,
             "blocked": sum(self.blocked.values()),
-            "layers": [
-                {"group": group, "layer": layer, "blocked": count}
-                for (group, layer), count in sorted(self.blocked.items())
+            "watched": self.watched,
+            "layers": self.layers(),
+            "through": [
+                {"attacker": a.attacker, "group": a.group, "what": a.what, "answer": a.answer} for a in self.through
             ],
-            "through": [{"attacker": a.attacker, "group": a.group, "what": a.what} for a in self.through],
         }

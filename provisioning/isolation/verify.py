@@ -2,12 +2,13 @@
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import psycopg
 from sqlalchemy import insert
 
-from ...config.errors import UnavailableError
+from ...config.errors import KeyMissingError, UnavailableError
 from ...platform.control.platform import Platform
 from ...platform.control.tables import verification
 from ...platform.servers import queries as servers
@@ -16,20 +17,23 @@ from ...platform.tenants import placements
 from ...platform.tenants.records import PlacementState
 from ..names import Names
 from ..sessions import migrator
+from .attempt import Attempt
 from .finding import Finding
 from .inside import findings
 from .live import attack
 from .report import Report
-from .standing import standing
+from .side_by_side import Progress, side_by_side
+from .standing import Standing, standing
 
-_NEIGHBOURS = 20  # other tenants' databases that one attacker tries to enter
+_GONE = {PlacementState.RETIRED, PlacementState.DROPPING, PlacementState.DROPPED}
 
 
-def verify_isolation(platform: Platform, live: int = 0, progress: Callable[[str], None] = lambda _: None) -> Report:
+def verify_isolation(platform: Platform, live: int = 0, progress: Progress = lambda _: None) -> Report:
     """Check every placement the control plane knows, attack `live` of them for real, record and return the result.
 
-    `progress` gets one line per stage. Tenants are taken from the control plane, never from `pg_database`. Raises
-    `UnavailableError` when a server does not answer; a gap is no exception but a finding.
+    `live` counts per server. `progress` gets a line per stage and per tenth of it. Tenants are taken from the control
+    plane, never from `pg_database`. Raises `UnavailableError` when a server does not answer; a gap is no exception but
+    a finding.
     """
     report, began = Report(), time.monotonic()
     with platform.control.connect() as conn:
@@ -39,40 +43,60 @@ def verify_isolation(platform: Platform, live: int = 0, progress: Callable[[str]
         seen = standing(platform, server)
         report.findings += seen.findings
         report.tenants += len(seen.finished)
-        progress(f"Looking into {len(seen.enterable)} databases on {server.name}")
-        for names in seen.enterable:
-            report.findings += _inside(platform, server, names)
+        _look_inside(platform, server, seen.enterable, report, progress)
         if live:
-            chosen = random.sample(seen.enterable, min(live, len(seen.enterable)))  # a sample, not a secret
-            progress(f"Attacking {len(chosen)} of them on {server.name}")
-            _attack(platform, server, chosen, seen.finished, report)
+            _attack_some(platform, server, seen, live, report, progress)
     report.seconds = time.monotonic() - began
     with platform.control.begin() as conn:
         conn.execute(insert(verification).values(kind="isolation", passed=report.passed, report=report.as_json()))
     return report
 
 
+def _look_inside(
+    platform: Platform, server: Server, enterable: Sequence[Names], report: Report, progress: Progress
+) -> None:
+    look = partial(_inside, platform, server)
+    for found in side_by_side(look, enterable, progress, f"databases on {server.name} looked into"):
+        report.findings += found
+
+
 def _inside(platform: Platform, server: Server, names: Names) -> list[Finding]:
     try:
         with migrator(platform, server, names.database) as session:
             return findings(session, names)
-    except UnavailableError:
-        with platform.control.connect() as conn:
-            state = placements.by_id(conn, names.pid).state
-        if state in {PlacementState.RETIRED, PlacementState.DROPPING, PlacementState.DROPPED}:
+    except (UnavailableError, psycopg.OperationalError):
+        if _is_gone(platform, names):
             return []  # closed since the catalogs were read
         raise
 
 
-def _attack(
-    platform: Platform, server: Server, chosen: Sequence[Names], names: Sequence[Names], report: Report
+def _attack_some(
+    platform: Platform, server: Server, seen: Standing, live: int, report: Report, progress: Progress
 ) -> None:
-    for me in chosen:
-        others = [other for other in names if other != me]
-        others = random.sample(others, min(_NEIGHBOURS, len(others)))  # a sample, not a secret
-        try:
-            for attempt in attack(server, platform.keys.placement(me.pid), me, others):
-                report.count(attempt)
-            report.attacked += 1
-        except psycopg.Error:
-            report.findings.append(Finding(me.database, "could not be attacked: its own login cannot enter it"))
+    chosen = random.sample(seen.enterable, min(live, len(seen.enterable)))  # a sample, not a secret
+    closed = set(seen.finished) - set(seen.enterable)
+
+    def attacked_by(me: Names) -> list[Attempt] | Finding:
+        others = [other for other in seen.enterable if other != me]
+        random.shuffle(others)  # the first one is the bystander, each time another
+        return _attack(platform, server, me, [*others, *closed])
+
+    for made in side_by_side(attacked_by, chosen, progress, f"attackers on {server.name} stopped"):
+        if isinstance(made, Finding):
+            report.findings.append(made)
+        else:
+            report.count_all(made)
+
+
+def _attack(platform: Platform, server: Server, me: Names, others: Sequence[Names]) -> list[Attempt] | Finding:
+    try:
+        return list(attack(platform, server, me, others))
+    except (psycopg.Error, KeyMissingError):
+        if _is_gone(platform, me):
+            return []
+        return Finding(me.database, "could not be attacked: its own login cannot enter it")
+
+
+def _is_gone(platform: Platform, names: Names) -> bool:
+    with platform.control.connect() as conn:
+        return placements.by_id(conn, names.pid).state in _GONE

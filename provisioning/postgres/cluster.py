@@ -13,8 +13,8 @@ from .account import Account
 from .configuration import SUPERUSER
 from .programs import explain, run_program
 
-_START_SECONDS = 60  # a server that was killed replays its log first
-_STOP_SECONDS = 30
+_START_SECONDS = 600  # of silence: the checkpoint that ends the replay of a long log says nothing of itself
+_STOP_SECONDS = 300  # what hundreds of new databases have written takes its time on a busy disk
 _RETRY_SECONDS = 10  # children of a killed server hold its shared memory for a moment
 _IN_USE = ("lock file", "shared memory block", "is already in use")
 
@@ -56,12 +56,26 @@ class Cluster:
 
     def configure(self, settings: str, hba: str, ident: str) -> None:
         """Write the configuration files; it counts from the next start."""
-        for name, text in (("postgresql.conf", settings), ("pg_hba.conf", hba), ("pg_ident.conf", ident)):
-            draft = self.data / f"{name}.new"
-            draft.write_text(text, encoding="utf-8")
-            draft.chmod(0o600)
-            self.account.own(draft)
-            draft.replace(self.data / name)
+        self._write("postgresql.conf", settings)
+        self.write_rules(hba, ident)
+
+    def write_rules(self, hba: str, ident: str) -> None:
+        """Write who may connect; it counts from the next start, or when a running server has read it (`reload`)."""
+        self._write("pg_ident.conf", ident)
+        self._write("pg_hba.conf", hba)
+
+    def rules(self) -> str:
+        """Return what stands in pg_hba.conf; nothing when there is none."""
+        try:
+            return (self.data / "pg_hba.conf").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def reload(self) -> None:
+        """Have a running server read its configuration again; it does so in its own time."""
+        pid = postmaster.running_pid(self.data)
+        if pid is not None:
+            os.kill(pid, signal.SIGHUP)
 
     def is_running(self) -> bool:
         """Say whether the server process lives."""
@@ -78,7 +92,7 @@ class Cluster:
             with log.open("ab") as words:
                 begin = words.tell()
                 pid = postmaster.spawn(self.bindir, self.data, self.account, words)
-            if postmaster.wait_until_ready(pid, self.data, _START_SECONDS):
+            if postmaster.wait_until_ready(pid, self.data, _START_SECONDS, log):
                 return
             said = _read_from(log, begin)
             if time.monotonic() > deadline or not any(phrase in said for phrase in _IN_USE):
@@ -89,6 +103,13 @@ class Cluster:
         """End the server: clients are disconnected, everything is written. Does nothing if it is not running."""
         postmaster.end(self.data, signal.SIGINT, _STOP_SECONDS)  # PostgreSQL's “fast shutdown”
         postmaster.end(self.data, signal.SIGQUIT, 5)  # without consent: its log is replayed at the next start
+
+    def _write(self, name: str, text: str) -> None:
+        draft = self.data / f"{name}.new"
+        draft.write_text(text, encoding="utf-8")
+        draft.chmod(0o600)
+        self.account.own(draft)
+        draft.replace(self.data / name)
 
 
 def _read_from(path: Path, begin: int) -> str:

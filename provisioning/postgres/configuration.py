@@ -19,6 +19,7 @@ timezone = 'UTC'
 log_timezone = 'UTC'
 lc_messages = 'C'
 password_encryption = scram-sha-256
+huge_pages = try
 autovacuum_naptime = 5min
 recovery_init_sync_method = {sync_method}
 checkpoint_timeout = 15min
@@ -48,16 +49,18 @@ max_wal_size = 4GB
 createrole_self_grant = 'set, inherit'
 """
 
-_HBA = f"""\
+_HBA = """\
 # Written by Strongroom at every start. The first matching line decides.
 # TYPE  DATABASE            USER                                  METHOD
-local   all                 {SUPERUSER}                      peer map={_MAP}
 local   strongroom_control  strongroom_control                    scram-sha-256
 local   postgres            strongroom_provisioner                scram-sha-256
 local   all                 strongroom_migrator,strongroom_backup scram-sha-256
 local   sameuser            +tenant_logins                        scram-sha-256
 local   all                 all                                   reject
 """
+
+# In front of the others while the server is set up, and never else (EmbeddedServer.admin_door).
+_DOOR = f"local   all                 {SUPERUSER}                      peer map={_MAP}\n"
 
 
 def settings_text(socket_dir: Path, memory: int, sync_method: str = "syncfs") -> str:
@@ -84,14 +87,19 @@ def max_connections(memory: int) -> int:
     return min(600, max(100, 25 * memory // 2**30))
 
 
-def hba_text() -> str:
-    """Return pg_hba.conf: who may connect to which database, and how each proves it."""
-    return _HBA
+def hba_text(*, admin_door: bool = False) -> str:
+    """Return pg_hba.conf: who may connect to which database, and how each proves it; the superuser only by the door."""
+    return _DOOR + _HBA if admin_door else _HBA
 
 
 def throw_away_hba_text(role: str) -> str:
     """Return pg_hba.conf of a throw-away instance: `role` and nobody else, proved by our own account."""
     return f"local all {role} peer map={_MAP}\nlocal all all reject\n"
+
+
+def closed_ident_text() -> str:
+    """Return pg_ident.conf that makes nobody the superuser."""
+    return "# MAP SYSTEM-USER PG-USER\n"
 
 
 def ident_text(user: str, role: str = SUPERUSER) -> str:

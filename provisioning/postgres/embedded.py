@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from ...config.errors import FailedError, UnavailableError
+from ...config.errors import FailedError, RefusedError, UnavailableError
 from ...config.settings import Settings
 from ...platform.control.address import Address, write_address
-from . import configuration
-from .account import Account, current_user, server_account
+from . import configuration, door
+from .account import Account, server_account
 from .cluster import Cluster, physical_memory
-from .locks import FileLock, exclusive
+from .locks import FileLock, exclusive, is_held
 from .places import Places, prepare, private_folder, socket_dir
 
 
@@ -97,29 +97,62 @@ class EmbeddedServer:
     def admin_dsn(self, dbname: str = "postgres") -> str:
         """Return the connection string of the superuser, who needs no password: the kernel says who we are.
 
-        For `bootstrap` only; nothing that runs for customers uses it.
+        It leads nowhere outside of `admin_door`.
         """
         return make_conninfo(host=str(self.socket_dir), port=self.port, user=configuration.SUPERUSER, dbname=dbname)
 
-    def connect_admin(self, dbname: str = "postgres") -> psycopg.Connection[Any]:
-        """Connect as the superuser, in autocommit mode. Raises `UnavailableError`."""
+    @contextmanager
+    def admin_door(self) -> Generator[None]:
+        """Let our own account be the superuser of the running server inside the block; nobody is at any other time.
+
+        Several processes may hold the door; the last one out shuts it and ends what sessions of the superuser are left.
+        What a holder that was killed leaves open is shut by the next start or holder.
+        """
+        holders = FileLock(self._door_lock)
         try:
-            return psycopg.connect(self.admin_dsn(dbname), autocommit=True, connect_timeout=10)
+            with exclusive(self.start_lock):
+                holders.share()
+                door.open_door(self._cluster, self._try_admin)
+            yield
+        finally:
+            with exclusive(self.start_lock):
+                if holders.try_take():
+                    door.shut_door(self._cluster, self._try_admin)
+                holders.close()
+
+    def admin_door_is_held(self) -> bool:
+        """Say whether a living process holds the door open."""
+        return is_held(self._door_lock)
+
+    def connect_admin(self, dbname: str = "postgres") -> psycopg.Connection[Any]:
+        """Connect as the superuser, in autocommit mode, inside `admin_door`.
+
+        Raises `RefusedError` outside of it, `UnavailableError` when the server does not answer.
+        """
+        try:
+            return self._try_admin(dbname)
         except psycopg.OperationalError as error:
+            if door.is_shut(error):
+                raise RefusedError("Nobody is the superuser of the embedded PostgreSQL but for its set-up.") from error
             raise UnavailableError(f"The embedded PostgreSQL does not let us in: {_first_line(error)}.") from error
+
+    def _try_admin(self, dbname: str = "postgres") -> psycopg.Connection[Any]:
+        return psycopg.connect(self.admin_dsn(dbname), autocommit=True, connect_timeout=10)
 
     def _start(self) -> None:
         cluster = self._cluster
+        held = self.admin_door_is_held()
         if not cluster.exists():
             raise FailedError(f"There is no database server in {self._settings.home} yet; run: strongroom init")
         if not cluster.is_running():
             self._clear_socket_dir()
             cluster.configure(
                 configuration.settings_text(self.socket_dir, physical_memory()),
-                configuration.hba_text(),
-                configuration.ident_text(current_user()),
+                *door.rules(open_to_admin=held),
             )
             cluster.start(self.log)
+        elif not held and door.is_open(cluster):
+            door.shut_door(cluster, self._try_admin)
         write_address(self._settings, Address(str(self.socket_dir), self.port))
 
     def _clear_socket_dir(self) -> None:
@@ -139,6 +172,10 @@ class EmbeddedServer:
     @cached_property
     def _cluster(self) -> Cluster:
         return Cluster(self.root / "data", self.bindir, self.account)
+
+    @property
+    def _door_lock(self) -> Path:
+        return self.start_lock.with_name(door.LOCK)
 
     @cached_property
     def start_lock(self) -> Path:

@@ -49,3 +49,14 @@ def exclusive(path: Path) -> Generator[None]:
         yield
     finally:
         lock.close()
+
+
+def is_held(path: Path) -> bool:
+    """Say whether somebody holds the lock on `path`, alone or with others."""
+    if not path.exists():
+        return False
+    lock = FileLock(path)
+    try:
+        return not lock.try_take()
+    finally:
+        lock.close()

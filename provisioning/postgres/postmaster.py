@@ -50,10 +50,15 @@ def spawn(bindir: Path, data: Path, account: Account, log: IO[bytes]) -> int:
         raise FailedError(f"{bindir / 'postgres'} cannot be run.") from error
 
 
-def wait_until_ready(pid: int, data: Path, seconds: float) -> bool:
-    """Wait until the server process `pid` accepts connections; False if it ended first or took too long."""
-    deadline = time.monotonic() + seconds
+def wait_until_ready(pid: int, data: Path, seconds: float, log: Path) -> bool:
+    """Wait until the server process `pid` accepts connections; False if it ended first, or was silent for too long.
+
+    A server that replays its log says so every ten seconds in the file `log`; to end it would make it start over.
+    """
+    deadline, said = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
+        if said != (said := log.stat().st_size):
+            deadline = time.monotonic() + seconds
         alive = _lives(pid)
         if _written(data) == (pid, "ready"):
             return True

@@ -36,6 +36,15 @@ def clean_environment() -> dict[str, str]:
     return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
+def client_environment(*, tls: bool) -> dict[str, str]:
+    """Return an environment for PostgreSQL's client programs; with `tls` they can reach a server over a network.
+
+    The embedded wheel's libpq is built without TLS; psycopg's own, of the same version or newer, takes its place then.
+    """
+    library = _psycopg_libpq() if tls else None
+    return clean_environment() | ({"LD_PRELOAD": str(library)} if library else {})
+
+
 def run_program(
     command: Sequence[str | Path],
     account: Mapping[str, Any],
@@ -72,6 +81,14 @@ def explain(program: str, said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     telling = [line for line in lines if "FATAL" in line or "PANIC" in line or "error:" in line] or lines[-1:]
     return f"{program} failed: {telling[0].rstrip('.')}." if telling else f"{program} failed and did not say why."
+
+
+def _psycopg_libpq() -> Path | None:
+    """Return the libpq that psycopg's binary wheel brings; None where psycopg uses the system's."""
+    spec = importlib.util.find_spec("psycopg_binary")
+    places = (spec.submodule_search_locations or []) if spec else []
+    found = [path for place in places for path in Path(f"{place}.libs").glob("libpq-*.so*")]
+    return found[0] if found else None
 
 
 def _holds_server(folder: Path) -> bool:

@@ -72,6 +72,12 @@ def insert(
     return conn.execute(statement.returning(invitation.c.id), row).one_or_none() is not None
 
 
+def ever_sent(conn: Connection, email_index: bytes, role: str) -> bool:
+    """Say whether this address was ever invited to that role, whatever became of it."""
+    sent = select(invitation.c.id).where(invitation.c.email_index == email_index, invitation.c.role == role)
+    return conn.execute(sent.limit(1)).first() is not None
+
+
 def by_token(conn: Connection, token_hash: bytes, now: datetime) -> Invitation | None:
     """Return the invitation if it is neither accepted nor revoked nor expired."""
     row = conn.execute(_BY_TOKEN, {"token_hash": token_hash, "now": now}).one_or_none()

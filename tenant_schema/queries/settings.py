@@ -28,6 +28,17 @@ def put(conn: Connection, key: str, new: Any) -> None:
     conn.execute(statement.on_conflict_do_update(index_elements=[setting.c.key], set_={"value": new}))
 
 
+def mark_once(conn: Connection, key: str, new: Any) -> Any:
+    """Remember that something was done to the workspace; return None, or the mark that is there already.
+
+    Whoever does the same at the same time waits here until the caller's transaction has ended.
+    """
+    statement = insert(setting).values(key=key, value=new).on_conflict_do_nothing()
+    if conn.execute(statement.returning(setting.c.key)).one_or_none() is not None:
+        return None
+    return conn.execute(_VALUE, {"wanted": key}).scalar_one()
+
+
 def base_currency(conn: Connection) -> str:
     """The workspace's currency."""
     return value(conn, BASE_CURRENCY)

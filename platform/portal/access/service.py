@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from ....config.errors import CallError, RefusedError
 from ....tenant_schema import tables
 from ....tenant_schema.ids import new_uuid7
-from ....tenant_schema.queries import audit, invitations, members
+from ....tenant_schema.queries import audit, invitations, members, tokens
 from ...keys.emails import normalise_email
 from ...keys.passwords import dummy_verify, hash_password, verify_password
-from ...web import tenant
+from ...web import refusals, tenant
 from ...web.permissions import Role
 from .passwords import check_password
 
@@ -48,7 +50,7 @@ def email_index(email: str) -> bytes:
 
 def invited(token: str, now: datetime) -> Invited | None:
     """Who is invited by `token`; None where the invitation cannot be used (any more)."""
-    row = invitations.by_token(tenant.connection(), token_hash(token), now)
+    row = _invitation(tenant.connection(), token, now)
     return Invited(_email_of(row), Role(row.role)) if row else None
 
 
@@ -58,7 +60,7 @@ def accept(token: str, name: str, password: str, now: datetime) -> UUID | None:
     Raises `CallError` for a name or password that will not do, `RefusedError` where the address is a member's already.
     """
     conn = tenant.connection()
-    row = invitations.by_token(conn, token_hash(token), now)
+    row = _invitation(conn, token, now)
     if row is None:
         return None
     email = _email_of(row)
@@ -91,6 +93,13 @@ def hash_new(password: str) -> str:
 def token_hash(token: str) -> bytes:
     """What the database knows of an invitation's token."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def _invitation(conn: Connection, token: str, now: datetime) -> invitations.Invitation | None:
+    row = invitations.by_token(conn, token_hash(token), now)
+    if row is None and not tokens.was_an_invitation(conn, token_hash(token)):
+        refusals.note(refusals.UNKNOWN_LINK)
+    return row
 
 
 def _join(email: str, name: str, hashed: str, role: str) -> UUID:

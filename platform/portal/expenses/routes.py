@@ -14,7 +14,7 @@ from ....tenant_schema.queries import categories, expenses, history, receipts, r
 from ....tenant_schema.queries.expenses import Expense, Page
 from ....tenant_schema.queries.filters import ExpenseFilter
 from ....tenant_schema.tables import report as report_table
-from ...web import tenant
+from ...web import refusals, tenant
 from ...web.member import current
 from ...web.permissions import Permission, requires
 from ..receipts.routes import shown_receipts
@@ -119,6 +119,9 @@ def _list_facts(chosen: ExpenseFilter) -> dict[str, Any]:
     page = expenses.page(conn, chosen, listing.read_cursor(request.args), PAGE_SIZE)
     offered = categories.list_all(conn)
     people = reach.names(conn, tenant.cipher()) if reach.sees_others(member) else {member.id: member.name}
+    refusals.note_unknown(chosen.categories, [one.id for one in offered])
+    if reach.sees_others(member):
+        refusals.note_unknown(chosen.members, people)
     base = settings.base_currency(conn)
     return {
         "page": page,
@@ -143,6 +146,7 @@ def _neighbour(chosen: ExpenseFilter, page: Page, *, backwards: bool) -> str | N
 def _read_form() -> ExpenseInput:
     conn = tenant.connection()
     offered = {one.id for one in categories.list_all(conn)}
+    refusals.note_unknown([request.form.get("category", "")], offered)
     return form.read(request.form, settings.base_currency(conn), offered, datetime.now(UTC).date())
 
 

@@ -1,6 +1,6 @@
 """The import of a CSV file: every row is checked; one wrong row, and nothing of the file is stored."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from ...keys.fields import FieldCipher
 from ...keys.receipts import ReceiptVault
 from ..receipts.files import LARGEST
 from ..receipts.service import sealed_row
-from .rows import ImportedRow, Rules, decimal_marks, read_row
+from .rows import NO_ID, ImportedRow, Rules, decimal_marks, read_row
 from .text import Layout, layout_of, records
 
 BATCH: Final = 5000  # rows held in memory at once
@@ -89,6 +89,26 @@ def import_csv(
     savepoint.commit()
     audit.record(conn, None, "expenses.imported", None, None, {"count": run.result.imported})
     return run.result
+
+
+def check_csv(path: Path, base_currency: str, owner: str) -> list[RejectedRow]:
+    """Return what is wrong with a file for a workspace that is not there yet, in which `owner` is the only member.
+
+    Raises `CallError` where the file as a whole cannot be read.
+    """
+    layout = layout_of(path)
+    rules = _rules_of(layout, path, base_currency, {owner: NO_ID}, NO_ID)
+    rejected: list[RejectedRow] = []
+    for record in records(path, layout):
+        try:
+            row = read_row(record, rules)
+        except CallError as error:
+            rejected.append(RejectedRow(record.line, str(error)))
+        else:
+            if row.receipt:
+                sentence = f"This row names the receipt {row.receipt}, but no folder of receipts was given."
+                rejected.append(RejectedRow(record.line, sentence))
+    return rejected
 
 
 class _Run:
@@ -207,13 +227,19 @@ class _Run:
 def _rules(
     conn: Connection, cipher: FieldCipher, layout: Layout, path: Path, base_currency: str, default_member_id: UUID
 ) -> Rules:
+    addresses = {
+        normalise_email(cipher.open(member.c.email, one.id, one.email)): one.id for one in members.list_active(conn)
+    }
+    return _rules_of(layout, path, base_currency, addresses, default_member_id)
+
+
+def _rules_of(
+    layout: Layout, path: Path, base_currency: str, addresses: Mapping[str, UUID], default_member_id: UUID
+) -> Rules:
     """What the file's rows are read with; its decimal marks are looked at before any row is believed."""
     places = [layout.columns[name] for name in ("amount", "tax_amount") if name in layout.columns]
     cells = (row.cells[place] for row in records(path, layout) for place in places if place < len(row.cells))
     marks = decimal_marks(cells)
-    addresses = {
-        normalise_email(cipher.open(member.c.email, one.id, one.email)): one.id for one in members.list_active(conn)
-    }
     return Rules(
         layout,
         base_currency,

@@ -38,7 +38,9 @@ BEGIN
     ELSE
         EXECUTE format('ALTER ROLE %I CONNECTION LIMIT %s', login, connection_limit);
     END IF;
-    EXECUTE format('GRANT tenant_logins TO %I', login);
+    -- Where PostgreSQL can say so: counted by pg_hba.conf, but nobody can become the group and change its password.
+    EXECUTE format('GRANT tenant_logins TO %I', login)
+        || CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN ' WITH SET FALSE' ELSE '' END;
 END
 $$;
 
@@ -54,6 +56,12 @@ BEGIN
     END IF;
     EXECUTE format('DROP ROLE IF EXISTS %I, %I', 't_' || pid, 't_' || pid || '_own');
 END
+$$;
+
+-- Says whether a login is still the one that the key store knows: every role may change its own password.
+CREATE OR REPLACE FUNCTION strongroom.verifier_matches(pid text, verifier text)
+RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+    SELECT EXISTS (SELECT FROM pg_authid WHERE rolname = 't_' || pid AND rolpassword = verifier)
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA strongroom FROM PUBLIC;

@@ -37,7 +37,7 @@ def backup_settings(reachable_tmp: Path) -> Generator[Settings]:
     server = EmbeddedServer(settings)
     set_up(settings, server)
     with server.session():
-        with server.connect_admin() as admin:
+        with server.admin_door(), server.connect_admin() as admin:
             admin.execute("ALTER SYSTEM SET fsync = off")
             admin.execute("SELECT pg_reload_conf()")
         yield settings

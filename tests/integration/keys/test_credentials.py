@@ -24,7 +24,7 @@ def server(reachable_tmp: Path) -> Generator[EmbeddedServer]:
     base = reachable_tmp / "credentials"
     embedded = EmbeddedServer(Settings(home=base / "home", backup_root=base / "backups"))
     embedded.initialise()
-    with embedded.session():
+    with embedded.session(), embedded.admin_door():
         with embedded.connect_admin() as admin:
             admin.execute("CREATE ROLE tenant_logins")
             role, verifier = sql.Identifier(CREDENTIAL.role), sql.Literal(CREDENTIAL.verifier)

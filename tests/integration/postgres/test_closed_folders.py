@@ -28,7 +28,7 @@ def reachable(reachable_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def works(server: EmbeddedServer) -> None:
     server.initialise()
-    with server.session(), server.connect_admin() as admin:
+    with server.session(), server.admin_door(), server.connect_admin() as admin:
         assert admin.execute("SELECT true").fetchone() == (True,)
 
 

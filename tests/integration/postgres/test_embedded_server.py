@@ -35,7 +35,7 @@ def server(home: Path) -> EmbeddedServer:
 
 
 def answers(server: EmbeddedServer) -> bool:
-    with server.connect_admin() as admin:
+    with server.admin_door(), server.connect_admin() as admin:
         return admin.execute("SELECT true").fetchone() == (True,)
 
 
@@ -74,15 +74,15 @@ def test_a_home_without_a_server_is_not_running_and_is_not_touched(home: Path) -
 
 
 def test_initialise_again_keeps_the_data(server: EmbeddedServer) -> None:
-    with server.session(), server.connect_admin() as admin:
+    with server.session(), server.admin_door(), server.connect_admin() as admin:
         admin.execute("CREATE ROLE kept")
     server.initialise()
-    with server.session(), server.connect_admin() as admin:
+    with server.session(), server.admin_door(), server.connect_admin() as admin:
         assert admin.execute("SELECT FROM pg_roles WHERE rolname = 'kept'").fetchone() is not None
 
 
 def test_data_is_checksummed_utf8_and_listens_on_no_network(server: EmbeddedServer) -> None:
-    with server.session(), server.connect_admin() as admin:
+    with server.session(), server.admin_door(), server.connect_admin() as admin:
         shown = admin.execute(
             "SELECT current_setting('data_checksums'), current_setting('listen_addresses'),"
             " current_setting('log_statement'), current_setting('password_encryption'),"
@@ -122,7 +122,7 @@ def test_two_processes_that_start_at_once_share_one_server(server: EmbeddedServe
 
 
 def test_comes_back_after_kill_9(server: EmbeddedServer) -> None:
-    with server.session():
+    with server.session(), server.admin_door():
         with server.connect_admin() as admin:
             admin.execute("CREATE ROLE survivor")
             pid = postmaster.running_pid(server.root / "data")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -14,13 +15,15 @@ from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.ids import new_id
 from strongroom.platform.tenants.records import PlacementState, Tenant
 from strongroom.platform.tenants.states import TenantState
-from strongroom.provisioning.create import STEPS, provision, request_tenant
+from strongroom.provisioning.create import CLAIMED_STEPS, STEPS, provision, request_tenant
 from strongroom.provisioning.gates import verify_gates
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.remove import abandon
+from strongroom.provisioning.spares import refill
 from strongroom.tenant_schema.queries import invitations
 
-# Forks one child for each tenant and kills it: before the step of that number, or (m…) after that many milliseconds.
+# Forks one child for each tenant and kills it: before the step of that number, (c…) before that one of a tenant that
+# has claimed a spare, or (m…) after that many milliseconds.
 KILLER = """
 import os, signal, sys, time
 from pathlib import Path
@@ -28,8 +31,8 @@ from strongroom.config.settings import load_settings
 from strongroom.platform.control.platform import open_platform
 from strongroom.provisioning import create
 
-def provision(tenant_id, steps):
-    create.STEPS = steps
+def provision(tenant_id, steps, name):
+    setattr(create, name, steps)
     with open_platform(load_settings(Path(sys.argv[1]))) as platform:
         create.provision(platform, tenant_id)
 
@@ -40,8 +43,12 @@ for order in sys.argv[2:]:
     tenant_id, when = order.split(":")
     child = os.fork()
     if child == 0:
-        steps = create.STEPS if when[0] == "m" else (*create.STEPS[: int(when)], die, *create.STEPS[int(when) :])
-        provision(tenant_id, steps)
+        name = "CLAIMED_STEPS" if when[0] == "c" else "STEPS"
+        steps = getattr(create, name)
+        if when[0] != "m":
+            number = int(when.lstrip("c"))
+            steps = (*steps[:number], die, *steps[number:])
+        provision(tenant_id, steps, name)
         os._exit(0)
     if when[0] == "m":
         time.sleep(int(when[1:]) / 1000)
@@ -50,6 +57,7 @@ for order in sys.argv[2:]:
     assert os.WIFSIGNALED(status) or when[0] == "m", (order, status)
 """
 BEFORE_EACH_STEP = [str(number) for number in range(len(STEPS) + 1)]
+BEFORE_EACH_CLAIMED_STEP = [f"c{number}" for number in range(len(CLAIMED_STEPS) + 1)]
 AT_ANY_TIME = ["m5", "m20", "m40", "m60", "m80", "m120"]
 
 
@@ -58,9 +66,20 @@ def killed(platform: Platform) -> dict[str, list[Tenant]]:
     """Two tenants for each moment, whose worker was killed then."""
     moments = [*BEFORE_EACH_STEP, *AT_ANY_TIME]
     found = {moment: [pending(platform), pending(platform)] for moment in moments}
-    orders = [f"{tenant.id}:{moment}" for moment, pair in found.items() for tenant in pair]
+    kill(platform, found)
+    claimed = {moment: [pending(platform), pending(platform)] for moment in BEFORE_EACH_CLAIMED_STEP}
+    wanted = replace(platform, settings=replace(platform.settings, spare_databases=2 * len(claimed)))
+    while refill(wanted):
+        pass
+    kill(platform, claimed)
+    with platform.control.connect() as conn:
+        assert placements.spares(conn, "embedded") == []
+    return found | claimed
+
+
+def kill(platform: Platform, workers: dict[str, list[Tenant]]) -> None:
+    orders = [f"{tenant.id}:{moment}" for moment, pair in workers.items() for tenant in pair]
     subprocess.run([sys.executable, "-c", KILLER, str(platform.settings.home), *orders], check=True, timeout=100)
-    return found
 
 
 def pending(platform: Platform) -> Tenant:
@@ -70,7 +89,7 @@ def pending(platform: Platform) -> Tenant:
         )
 
 
-@pytest.mark.parametrize("moment", [*BEFORE_EACH_STEP, *AT_ANY_TIME])
+@pytest.mark.parametrize("moment", [*BEFORE_EACH_STEP, *BEFORE_EACH_CLAIMED_STEP, *AT_ANY_TIME])
 def test_the_next_worker_finishes_it(platform: Platform, killed: dict[str, list[Tenant]], moment: str) -> None:
     tenant = provision(platform, killed[moment][0].id)
     assert (tenant.state, tenant.failure) == (TenantState.ACTIVE, None)
@@ -82,7 +101,7 @@ def test_the_next_worker_finishes_it(platform: Platform, killed: dict[str, list[
         assert len(invitations.list_open(conn, tenant.created_at)) == 1
 
 
-@pytest.mark.parametrize("moment", [*BEFORE_EACH_STEP[:-1], *AT_ANY_TIME])
+@pytest.mark.parametrize("moment", [*BEFORE_EACH_STEP[:-1], *BEFORE_EACH_CLAIMED_STEP[:-1], *AT_ANY_TIME])
 def test_giving_up_leaves_nothing(
     platform: Platform, killed: dict[str, list[Tenant]], embedded_server: EmbeddedServer, moment: str
 ) -> None:

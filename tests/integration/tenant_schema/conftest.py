@@ -35,7 +35,7 @@ def admin_url(reachable_tmp: Path) -> Generator[URL]:
     base = reachable_tmp / "schema"
     server = EmbeddedServer(Settings(home=base / "home", backup_root=base / "backups"))
     server.initialise()
-    with server.session():
+    with server.session(), server.admin_door():
         where = {"host": str(server.socket_dir), "port": str(server.port)}
         yield URL.create("postgresql+psycopg", username=SUPERUSER, database="postgres", query=where)
 

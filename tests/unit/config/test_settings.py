@@ -48,6 +48,10 @@ def test_what_the_call_says_wins_over_the_file(tmp_path: Path) -> None:
         ("https_port = true", "must be a whole number"),
         ("https_port = 70000", "between 1 and 65535"),
         ("https_port = 8080", "must differ"),
+        ("metrics_port = 8443", "metrics_port must differ"),
+        ("metrics_port = -1", "between 0 and 65535"),
+        ("worker_port_base = 8079", "8079 to 8080, of which 8080"),
+        ("worker_port_base = 65535", "between 0 and 65472"),
         ("backup_interval_hours = 25", "between 1 and 24"),
         ('backup_root = "inside"', "must not contain each other"),
         ('backup_root = ".."', "must not contain each other"),
@@ -63,3 +67,12 @@ def test_a_wrong_setting_is_refused_with_its_name(tmp_path: Path, text: str, sen
 
 def test_backups_may_stand_on_another_disk(tmp_path: Path) -> None:
     assert load_settings(tmp_path / "var", backup_root=tmp_path / "disk2").backup_root == tmp_path / "disk2"
+
+
+def test_behind_a_proxy_each_web_process_has_a_port_of_its_own(tmp_path: Path) -> None:
+    assert load_settings(tmp_path).worker_ports == ()
+    assert load_settings(tmp_path, worker_port_base=9000, web_workers=3).worker_ports == (9000, 9001, 9002)
+
+
+def test_a_process_without_metrics_needs_no_port_for_them(tmp_path: Path) -> None:
+    assert load_settings(tmp_path, metrics_port=0).metrics_port == 0

@@ -40,6 +40,13 @@ def test_the_first_matching_rule_is_the_narrowest_and_the_last_refuses() -> None
     assert not any(method in {"trust", "password", "md5"} for rule in rules for method in rule)
 
 
+def test_the_superuser_has_a_line_only_while_its_door_is_open() -> None:
+    assert "strongroom_admin" not in configuration.hba_text() + configuration.closed_ident_text()
+    rules = [line.split() for line in configuration.hba_text(admin_door=True).splitlines() if line[0] != "#"]
+    assert rules[0] == ["local", "all", "strongroom_admin", "peer", "map=strongroom"]
+    assert configuration.hba_text(admin_door=True).endswith(configuration.hba_text())
+
+
 def test_one_account_is_mapped_to_the_superuser() -> None:
     rules = [line for line in configuration.ident_text('o"dd').splitlines() if not line.startswith("#")]
     assert rules == ['strongroom "o""dd" strongroom_admin']

@@ -11,9 +11,11 @@ NOW = datetime(2026, 1, 10, tzinfo=UTC)
 HOUR, DAYS = timedelta(hours=1), timedelta(days=2)
 
 
-def placement(state: str, age: timedelta, drop_in: timedelta | None = None, tenant_id: str | None = "t") -> Placement:
+def placement(
+    state: str, age: timedelta, drop_in: timedelta | None = None, tenant_id: str | None = "t", *, spare: bool = False
+) -> Placement:
     drop_after = None if drop_in is None else NOW + drop_in
-    return Placement("a" * 16, "embedded", tenant_id, PlacementState(state), None, NOW - age, None, drop_after)
+    return Placement("a" * 16, "embedded", tenant_id, PlacementState(state), None, NOW - age, None, drop_after, spare)
 
 
 @pytest.mark.parametrize(
@@ -29,8 +31,11 @@ def placement(state: str, age: timedelta, drop_in: timedelta | None = None, tena
         (placement("building", DAYS), True),
         (placement("ready", HOUR), False),
         (placement("ready", DAYS), True),
-        (placement("ready", DAYS, tenant_id=None), False),
+        (placement("ready", DAYS, tenant_id=None), True),
+        (placement("ready", DAYS, tenant_id=None, spare=True), False),
         (placement("building", DAYS, tenant_id=None), True),
+        (placement("building", DAYS, tenant_id=None, spare=True), False),
+        (placement("dropping", HOUR, tenant_id=None, spare=True), True),
         (placement("dropped", DAYS), False),
     ],
 )

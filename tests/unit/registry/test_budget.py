@@ -6,7 +6,9 @@ from collections import Counter
 import pytest
 
 from strongroom.config.errors import UnavailableError
-from strongroom.platform.registry.budget import FAIRNESS, PATIENCE, Budget
+from strongroom.platform.registry import ledger
+from strongroom.platform.registry.budget import PATIENCE, Budget
+from strongroom.platform.registry.ledger import FAIRNESS
 
 
 class Conn:
@@ -271,3 +273,163 @@ def _until(condition: object) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.001)
+
+
+def test_growing_serves_those_who_wait() -> None:
+    h = Harness(1)
+    h.take("a")
+    got: list[Conn] = []
+    thread = threading.Thread(target=lambda: got.append(h.take("b", 5)))
+    thread.start()
+    _until(lambda: h.budget.counters().waiting == 1)
+    h.budget.resize(2)
+    thread.join()
+    assert got[0].key == "b"
+    assert h.open() == 2
+
+
+def test_shrinking_closes_what_is_idle_now_and_what_is_busy_when_it_returns() -> None:
+    h = Harness(4)
+    a, b, c, d = (h.take(key) for key in "abcd")
+    h.give(a)
+    h.give(b)
+    h.budget.resize(1)
+    assert (a.closed, b.closed) == (True, True)
+    assert h.budget.places() == 2
+    h.give(c)
+    assert c.closed
+    h.give(d)
+    assert not d.closed
+    assert h.budget.places() == 1
+
+
+def test_a_place_counts_as_taken_until_its_connection_is_really_closed() -> None:
+    seen: list[int] = []
+
+    def close(connections: list[Conn]) -> None:
+        seen.append(budget.places())
+        for connection in connections:
+            connection.close()
+
+    budget: Budget[Conn] = Budget(2, 4, close=close)
+    for key in "ab":
+        budget.release(key, budget.acquire(key, lambda key=key: Conn(key), 1))
+    budget.resize(0)
+    assert seen == [2]
+    assert budget.places() == 0
+
+
+def test_whoever_gives_places_up_tells_when_they_are_free() -> None:
+    woken: list[int] = []
+    budget: Budget[Conn] = Budget(2, 4, wake=lambda: woken.append(budget.places()))
+    conn = budget.acquire("a", lambda: Conn("a"), 1)
+    budget.resize(0)
+    assert woken == []
+    budget.release("a", conn)
+    assert woken == [0]
+
+
+def test_when_the_lease_has_run_out_nothing_is_opened_beyond_what_is_held() -> None:
+    h = Harness(3)
+    first = h.take("a")
+    h.budget.resize(3, until=time.monotonic() - 1)
+    with pytest.raises(UnavailableError):
+        h.take("b", timeout=0.02)
+    h.give(first)
+    h.take("b")  # in the place that was there
+    assert h.open() == 1
+
+
+def test_where_there_may_be_more_places_nothing_is_closed_before_they_were_asked_for() -> None:
+    asked = threading.Event()
+    budget: Budget[Conn] = Budget(1, 4, most=10, wake=asked.set)
+    first = budget.acquire("a", lambda: Conn("a"), 1)
+    budget.release("a", first)
+    growing = threading.Thread(target=lambda: (asked.wait(5), budget.resize(2, may_grow=True)))
+    growing.start()
+    budget.acquire("b", lambda: Conn("b"), 1)
+    growing.join()
+    assert not first.closed
+
+
+def test_a_tenant_without_any_connection_goes_before_one_that_has_some() -> None:
+    h = Harness(3)
+    busy = [h.take("noisy"), h.take("noisy"), h.take("other")]
+    order: list[str] = []
+
+    def wait(key: str) -> None:
+        order.append(h.take(key, 5).key)
+
+    threads = [threading.Thread(target=wait, args=("noisy",))]
+    threads[0].start()
+    _until(lambda: h.budget.counters().waiting == 1)
+    _until(lambda: h.budget.counters().waits >= 1)  # its patience is over: it waits for a place, too
+    threads.append(threading.Thread(target=wait, args=("quiet",)))
+    threads[1].start()
+    _until(lambda: h.budget.counters().waiting == 2)
+    h.budget.discard("other", busy[2])
+    _until(lambda: bool(order))
+    assert order == ["quiet"]
+    h.give(busy[0])
+    for thread in threads:
+        thread.join()
+
+
+def test_one_noisy_tenant_cannot_starve_the_others() -> None:
+    h = Harness(4, per_key=4)
+    done = threading.Event()
+    served: Counter[str] = Counter()
+    lock = threading.Lock()
+
+    def noise() -> None:
+        while not done.is_set():
+            conn = h.take("noisy", 30)
+            time.sleep(0.001)
+            h.give(conn)
+
+    def quiet(key: str) -> None:
+        for _ in range(10):
+            conn = h.take(key, 30)
+            with lock:
+                served[key] += 1
+            h.give(conn)
+
+    noisy = [threading.Thread(target=noise) for _ in range(12)]
+    others = [threading.Thread(target=quiet, args=(f"quiet{n}",)) for n in range(3)]
+    for thread in (*noisy, *others):
+        thread.start()
+    for thread in others:
+        thread.join(60)
+    done.set()
+    for thread in noisy:
+        thread.join()
+    assert served == {"quiet0": 10, "quiet1": 10, "quiet2": 10}
+    assert h.budget.counters().timeouts == 0
+
+
+def test_uses_are_counted_by_tenant_beyond_the_life_of_its_connections() -> None:
+    h = Harness(1)
+    for key, times in (("a/1", 3), ("b/1", 2), ("a/2", 1)):
+        for _ in range(times):
+            h.give(h.take(key))
+    busiest = h.budget.busiest(5)
+    assert [(usage.tenant, usage.uses, usage.open) for usage in busiest] == [("a", 4, 1), ("b", 2, 0)]
+    assert len(h.budget.busiest(1)) == 1
+
+
+def test_nobody_waits_for_a_server_that_is_known_to_be_down() -> None:
+    def gate() -> None:
+        raise UnavailableError("down")
+
+    budget: Budget[Conn] = Budget(0, 4, gate=gate)
+    with pytest.raises(UnavailableError, match="down"):
+        budget.acquire("a", lambda: Conn("a"), 30)
+
+
+def test_what_a_process_without_work_keeps_open_counts_no_longer_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    h = Harness(5)
+    h.take("a")
+    h.give(h.take("b"))
+    assert h.budget.demand().places == 2
+    monkeypatch.setattr(ledger, "IDLE_SECONDS", 0.0)
+    assert h.budget.demand().places == 1

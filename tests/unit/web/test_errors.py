@@ -1,7 +1,9 @@
 """Which status and sentence each expected error has."""
 
+import psycopg
 import pytest
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError
 from werkzeug.exceptions import MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from strongroom.config import errors
@@ -25,6 +27,10 @@ from strongroom.platform.web.errors import TABLE, page_for
         (errors.StrongroomError("x"), 500),
         (ZeroDivisionError("x"), 500),
         (CSRFError("x"), 400),
+        (OperationalError("x", None, psycopg.errors.AdminShutdown("x")), 503),
+        (InterfaceError("x", None, psycopg.InterfaceError("x"), connection_invalidated=True), 503),
+        (InterfaceError("x", None, psycopg.InterfaceError("x")), 500),
+        (PendingRollbackError("x"), 503),
         (NotFound(), 404),
         (MethodNotAllowed(), 405),
         (RequestEntityTooLarge(), 413),

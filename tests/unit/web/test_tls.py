@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from strongroom.config.errors import FailedError
 from strongroom.config.settings import Settings, load_settings
 from strongroom.platform.web import tls
-from strongroom.platform.web.tls import ensure_certificates, server_names, tls_files
+from strongroom.platform.web.tls import ensure_certificates, ensure_proxy_certificates, server_names, tls_files
 
 
 @pytest.fixture
@@ -54,7 +54,8 @@ def test_the_authority_is_limited_to_the_base_domain_and_loopback(settings):
 
 def test_private_keys_are_readable_by_their_owner_only(settings):
     ensure_certificates(settings)
-    for name in ("ca-key.pem", "server.pem"):
+    ensure_proxy_certificates(settings)
+    for name in ("ca-key.pem", "server.pem", "worker.pem", "proxy.pem"):
         assert stat.S_IMODE((settings.tls_dir / name).stat().st_mode) == 0o600
     assert stat.S_IMODE(settings.tls_dir.stat().st_mode) == 0o700
 
@@ -96,6 +97,31 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "home").write_text("in the way")
     with pytest.raises(FailedError, match="cannot be made"):
         ensure_certificates(Settings(home=tmp_path / "home"))
+
+
+def test_the_proxy_may_only_call_and_a_web_process_only_serve(settings):
+    ensure_proxy_certificates(settings)
+    files = tls_files(settings)
+    for path, purpose, other in ((files.proxy, "sslclient", "sslserver"), (files.worker, "sslserver", "sslclient")):
+        command = ["openssl", "verify", "-x509_strict", "-CAfile", files.authority, "-purpose"]
+        assert subprocess.run([*command, purpose, path], capture_output=True, check=False).returncode == 0
+        assert subprocess.run([*command, other, path], capture_output=True, check=False).returncode != 0
+
+
+def test_the_proxy_certificates_are_renewed_before_they_end_and_with_the_authority(settings, monkeypatch):
+    def both():
+        ensure_certificates(now)
+        ensure_proxy_certificates(now)
+        return tls_files(now).proxy.read_bytes(), tls_files(now).worker.read_bytes()
+
+    now = settings
+    first = both()
+    assert both() == first
+    now = load_settings(settings.home, base_domain="rooms.test")
+    second = both()
+    assert not set(first) & set(second)
+    monkeypatch.setattr(tls, "datetime", clock(datetime.now(UTC) + timedelta(days=61)))
+    assert not set(second) & set(both())
 
 
 def clock(now):

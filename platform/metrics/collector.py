@@ -1,0 +1,147 @@
+"""The metrics, read from the control database each time somebody asks.
+
+Names follow prometheus.io/docs/practices/naming. Nothing of customers is in them: a tenant's opaque id, of the busiest
+ones only, so that the number of series stays bounded.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, StateSetMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...config.errors import StrongroomError
+from ..jobs import queries as jobs
+from ..tenants.states import TenantState
+from . import queries
+from .records import BREAKER_STATES, Lease, busiest
+
+_COUNTED = {
+    "hits": "Requests that found an open connection to their tenant's database",
+    "misses": "Requests for which a connection had to be opened",
+    "evictions": "Connections closed to make room for another tenant's",
+    "waits": "Requests that waited for a connection",
+    "timeouts": "Requests that got none in time, and were answered with 503",
+    "discarded": "Connections that came back unclean, and were closed",
+}
+_JOB_STATES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
+
+
+class ControlDatabaseCollector(Collector):
+    """Reads `engine` at each collection. While the database is away there is `strongroom_up 0` and nothing else."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def describe(self) -> list[Metric]:
+        """Nothing: registering must not ask the database."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics as they are now."""
+        found: list[Metric] = []
+        try:
+            with self._engine.connect() as conn:
+                found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
+        except (StrongroomError, SQLAlchemyError):
+            found = []  # half of them would look like a change
+        yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)
+        yield from found
+
+
+def _registry(leases: list[Lease]) -> Iterator[Metric]:
+    for name, text in _COUNTED.items():
+        counter = CounterMetricFamily(f"strongroom_registry_{name}", text, labels=["process", "server"])
+        for lease in leases:
+            counter.add_metric([lease.process, lease.server], lease.count(name))
+        yield counter
+    yield from _connections(leases)
+    yield _breakers(leases)
+    busy = GaugeMetricFamily(
+        "strongroom_registry_busiest_uses",
+        "How often the busiest tenants were used since the processes started",
+        labels=["tenant", "server"],
+    )
+    for use in busiest(leases):
+        busy.add_metric([use.tenant, use.server], use.uses)
+    yield busy
+
+
+def _connections(leases: list[Lease]) -> Iterator[Metric]:
+    connections = GaugeMetricFamily(
+        "strongroom_registry_connections", "Tenants' connections", labels=["process", "server", "state"]
+    )
+    waiting = GaugeMetricFamily(
+        "strongroom_registry_waiting", "Requests that wait for a connection now", labels=["process", "server"]
+    )
+    share = GaugeMetricFamily(
+        "strongroom_registry_lease_connections", "Connections a process may hold", labels=["process", "kind", "server"]
+    )
+    for lease in leases:
+        opened, used = lease.count("open"), lease.count("busy")
+        connections.add_metric([lease.process, lease.server, "busy"], used)
+        connections.add_metric([lease.process, lease.server, "idle"], max(0, opened - used))
+        waiting.add_metric([lease.process, lease.server], lease.count("waiting"))
+        share.add_metric([lease.process, lease.kind, lease.server], lease.connections)
+    return iter((connections, waiting, share))
+
+
+def _breakers(leases: list[Lease]) -> Metric:
+    breakers = StateSetMetricFamily(
+        "strongroom_registry_breaker", "Whether a process tries a server", labels=["process", "server"]
+    )
+    for lease in leases:
+        states = {state: state == lease.breaker for state in BREAKER_STATES}
+        breakers.add_metric([lease.process, lease.server], states)
+    return breakers
+
+
+def _servers(conn: Connection) -> Iterator[Metric]:
+    limit = GaugeMetricFamily(
+        "strongroom_server_connection_limit", "Connections tenants may have, all processes together", labels=["server"]
+    )
+    databases = GaugeMetricFamily("strongroom_server_databases", "Databases on a server", labels=["server"])
+    spares = GaugeMetricFamily("strongroom_server_spares", "Finished databases nobody has yet", labels=["server"])
+    for server in queries.servers(conn):
+        if server.limit is not None:
+            limit.add_metric([server.name], server.limit)
+        databases.add_metric([server.name], server.databases)
+        spares.add_metric([server.name], server.spares)
+    return iter((limit, databases, spares))
+
+
+def _states(conn: Connection) -> Iterator[Metric]:
+    counts = queries.tenants(conn)
+    tenants = GaugeMetricFamily("strongroom_tenants", "Workspaces by state", labels=["state"])
+    for state in TenantState:
+        tenants.add_metric([state.value], counts.get(state.value, 0))
+    queued = dict.fromkeys(_JOB_STATES, 0) | jobs.counts(conn)
+    waiting = GaugeMetricFamily("strongroom_jobs", "Jobs of the queue by state", labels=["state"])
+    for state, count in queued.items():
+        waiting.add_metric([state], count)
+    return iter((tenants, waiting))
+
+
+def _proofs(conn: Connection) -> Iterator[Metric]:
+    now = datetime.now(UTC)
+    verified = queries.newest_verified_backup(conn)
+    if verified is not None:
+        yield GaugeMetricFamily(
+            "strongroom_backup_newest_verified_age_seconds",
+            "Time since a backup was last proved by restoring it",
+            (now - verified).total_seconds(),
+        )
+    isolation = queries.last_isolation_verification(conn)
+    if isolation is not None:
+        yield GaugeMetricFamily(
+            "strongroom_isolation_verification_passed",
+            "Whether the last verification of isolation found nothing open",
+            float(isolation.passed),
+        )
+        yield GaugeMetricFamily(
+            "strongroom_isolation_verification_age_seconds",
+            "Time since the last verification of isolation",
+            (now - isolation.at).total_seconds(),
+        )

@@ -1,0 +1,119 @@
+"""Signs of an attack in what a request presents, noted in the audit log of the workspace that it was presented to.
+
+A browser sends a `__Host-` cookie to no other host, a link leads to one host, an id cannot be guessed. So a session
+that was never begun here, a link that was never sent from here and an id that names nothing here do not come by
+accident, or rarely: a draft deleted in another tab, a workspace restored from a backup. Whose they are cannot be told:
+nothing of one workspace is kept where another could look it up. They are unknown, and are noted as that.
+
+Each event is committed apart from the refused request, which is rolled back. It holds ids and the route's name, no
+other word of the request's, so that nobody writes into the log what they like; and only so many a minute are noted for
+one address and for one workspace, so that nobody fills it.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, cast
+from uuid import UUID
+
+from flask import Flask, Response, g, request
+from flask_wtf.csrf import CSRFError
+
+from ...config.errors import NotFoundError, StrongroomError, UnknownHostError
+from ...tenant_schema.queries import audit
+from . import limits, tenant
+from .member import signed_in
+
+UNKNOWN_SESSION: Final = "security.unknown_session"
+UNKNOWN_LINK: Final = "security.unknown_link"
+UNKNOWN_ID: Final = "security.unknown_id"
+FORGED_FORM: Final = "security.forged_form"  # its token or cookie is not of this browser on this host
+
+PER_ADDRESS: Final = "10 per minute"
+PER_WORKSPACE: Final = "60 per minute"
+MOST_IDS: Final = 5  # of one request
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One sign in one request. `ids` are those presented, spelled by this program."""
+
+    action: str
+    ids: tuple[str, ...] = ()
+
+
+def note(action: str, ids: Iterable[UUID] = ()) -> None:
+    """Put a sign down, to be recorded when the request has ended. The same one counts once in a request."""
+    refusal = Refusal(action, tuple(sorted({str(one) for one in ids}))[:MOST_IDS])
+    if refusal not in _noted():
+        _noted().append(refusal)
+
+
+def note_unknown(presented: Iterable[UUID | str], known: Iterable[UUID]) -> None:
+    """Put down those well-formed ids that are not among `known`; text that is no id says nothing."""
+    unknown = set(_ids_in(str(one) for one in presented)) - set(known)
+    if unknown:
+        note(UNKNOWN_ID, unknown)
+
+
+def install(app: Flask) -> None:
+    """Record what was noted. To be installed before `tenant`: Flask ends a request in reverse order."""
+
+    @app.after_request
+    def record(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
+        _note_error(g.get("error"))
+        if _noted():
+            try:
+                _record(_noted())
+            except StrongroomError:
+                pass  # no workspace answers here (any more), or its database is busy: nowhere to write
+            except Exception:  # whatever it is, the request is answered
+                log.warning("a refusal could not be recorded", exc_info=True)
+        return response
+
+
+def _noted() -> list[Refusal]:
+    return cast(list[Refusal], g.setdefault("refusals", []))
+
+
+def _note_error(error: Exception | None) -> None:
+    """What the error that the request ended with says about what it presented."""
+    if isinstance(error, CSRFError) and ("csrf_token" in request.form or request.cookies):
+        note(FORGED_FORM)
+    elif isinstance(error, NotFoundError) and not isinstance(error, UnknownHostError) and tenant.has_tenant():
+        presented = [*(request.view_args or {}).values(), *_values()]
+        note_unknown(map(str, presented), ())
+
+
+def _values() -> list[str]:
+    return [text for values in (request.args, request.form) for _, many in values.lists() for text in many]
+
+
+def _ids_in(texts: Iterable[str]) -> list[UUID]:
+    found: list[UUID] = []
+    for text in texts:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return found
+
+
+def _record(noted: list[Refusal]) -> None:
+    here = tenant.tenant() if tenant.has_tenant() else tenant.resolve()  # a forged form is refused before the gates
+    rest = [one for one in noted if _may_be_recorded(here.id)]
+    if not rest:
+        return
+    member = signed_in()
+    with tenant.apart() as conn:
+        for one in rest:
+            detail: dict[str, object] = {"route": request.endpoint, **({"ids": list(one.ids)} if one.ids else {})}
+            audit.record(conn, member.id if member else None, one.action, detail=detail)
+
+
+def _may_be_recorded(tenant_id: str) -> bool:
+    """The address first, so that one alone cannot use up what is noted of all."""
+    return limits.within(PER_ADDRESS, "refusal", tenant_id, limits.address()) and limits.within(
+        PER_WORKSPACE, "refusal", tenant_id
+    )

@@ -1,0 +1,1 @@
+"""Many workspaces at once, from a list."""

@@ -1,0 +1,1 @@
+"""The schema upgrade of all tenants' databases: canaries first, resumable, never half-done."""

@@ -1,0 +1,190 @@
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from strongroom.config.settings import SETTINGS_FILE, load_settings
+from strongroom.platform.tenants.ids import new_id
+from strongroom.platform.web.listening import answers_proxy
+from strongroom.platform.web.tls import ensure_proxy_certificates, tls_files
+
+ECHO = Path(__file__).with_name("echo_worker.py")
+PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
+HOSTS = [f"tenant-{number}.localhost" for number in range(40)]
+
+
+def command_of(kind: str, configuration: Path):
+    program = str(shutil.which(kind, path=PLACES))
+    arguments = {"nginx": ["-c", str(configuration), "-g", "daemon off;"], "haproxy": ["-W", "-f", str(configuration)]}
+    return [program, *arguments[kind]]
+
+
+def wait_for(condition, what, seconds=30):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def free_ports(count):
+    """The first of `count` ports in a row that nobody uses."""
+    while True:
+        with ExitStack() as held, suppress(OSError):
+            base = held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            for number in range(1, count):
+                held.enter_context(socket.create_server(("127.0.0.1", base + number)))
+            return base
+
+
+@contextmanager
+def running(*command):
+    """A program in a process group of its own; killed whole at the end."""
+    process = subprocess.Popen(list(map(str, command)), start_new_session=True)
+    try:
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+class Edge:
+    """Two web processes and a proxy before them."""
+
+    def __init__(self, folder, kind):
+        self.kind = kind
+        base = free_ports(4)
+        home = folder / "home"
+        home.mkdir(parents=True)
+        (home / SETTINGS_FILE).write_text(
+            f"https_port = {base}\nhttp_port = {base + 1}\nworker_port_base = {base + 2}\nmetrics_port = 0\n"
+        )
+        self.settings = load_settings(home)
+        self.configuration = folder / f"{kind}.conf"
+        self.stack = ExitStack()
+        self.workers = {}
+
+    def start_worker(self, index):
+        command = running(sys.executable, "-P", ECHO, self.settings.home, str(index))
+        self.workers[index] = self.stack.enter_context(command)
+        wait_for(lambda: answers_proxy(self.settings, index), f"worker {index} does not answer")
+
+    def kill_worker(self, index):
+        os.killpg(self.workers[index].pid, signal.SIGKILL)
+        self.workers[index].wait()
+
+    def start_proxy(self):
+        command = [sys.executable, "-P", "-m", "strongroom", "--home", self.settings.home, "proxy", "config", self.kind]
+        subprocess.run([*command, "--output", self.configuration], check=True, capture_output=True, timeout=60)
+        self.stack.enter_context(running(*command_of(self.kind, self.configuration)))
+        wait_for(self.answers, "the proxy does not answer")
+
+    def answers(self):
+        try:
+            return self.ask(HOSTS[0])[0] == 200
+        except OSError:
+            return False
+
+    def ask(self, host, *, method="GET", body=None, headers=()):
+        """Status, headers and what the web process saw, over a new connection."""
+        context = ssl.create_default_context(cafile=str(tls_files(self.settings).authority))
+        with socket.create_connection(("127.0.0.1", self.settings.https_port), 10) as plain:
+            # The certificate names the workspaces that exist, and these do not.
+            with context.wrap_socket(plain, server_hostname="localhost") as secure:
+                connection = http.client.HTTPConnection(host)
+                connection.sock = secure
+                connection.putrequest(method, "/", skip_host=True)
+                for name, value in [("Host", host), *headers]:
+                    connection.putheader(name, value)
+                if body is not None:
+                    connection.putheader("Content-Length", str(len(body)))
+                connection.endheaders()
+                with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLError):  # refused before all was sent
+                    connection.send(body or b"")
+                with closing(connection.getresponse()) as answer:
+                    text = answer.read()
+                    said = json.loads(text) if text.startswith(b"{") else {}
+                    return answer.status, answer.headers, said
+
+    def worker_of(self, host):
+        status, _, said = self.ask(host)
+        assert status == 200
+        return said["worker"]
+
+    def placed(self):
+        return {host: self.worker_of(host) for host in HOSTS}
+
+
+@pytest.fixture(scope="module")
+def edge(reachable_tmp, request):
+    """With the proxy whose name is the parameter; `none` is one web process alone."""
+    folder = reachable_tmp / f"edge-{new_id()}"
+    folder.mkdir(mode=0o755)
+    one = Edge(folder, request.param)
+    with one.stack:
+        one.start_worker(0)
+        if one.kind != "none":
+            one.start_worker(1)
+            one.start_proxy()
+        yield one
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(name="ports")
+def ports_fixture():
+    """`ports(n)` is the first of `n` free ones in a row."""
+    return free_ports
+
+
+@pytest.fixture(name="wait_for")
+def wait_for_fixture():
+    """`wait_for(condition, what, seconds)` fails with `what` when the condition does not come true in time."""
+    return wait_for
+
+
+@pytest.fixture
+def other_home(tmp_path):
+    """Settings of a home with an authority of its own."""
+    settings = load_settings(tmp_path / "other")
+    ensure_proxy_certificates(settings)
+    return settings
+
+
+@pytest.fixture
+def impostor(other_home):
+    """`impostor(port)` answers there like a web process, with the certificate of another home's authority."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls_files(other_home).worker)
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"worker": "impostor"}')
+
+    class Server(ThreadingHTTPServer):
+        allow_reuse_port = True
+
+    @contextmanager
+    def answering(port):
+        with Server(("127.0.0.1", port), Stranger) as server:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            yield
+            server.shutdown()
+            thread.join()
+
+    return answering

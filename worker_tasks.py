@@ -1,0 +1,11 @@
+"""Every task that a worker runs."""
+
+from importlib import import_module
+
+_MODULES = (".platform.mail.delivery", ".provisioning.tasks", ".backup.tasks")
+
+
+def register_tasks() -> None:
+    """Register all tasks with the queue, which importing their modules does."""
+    for module in _MODULES:
+        import_module(module, __package__)
