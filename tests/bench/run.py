@@ -1,4 +1,7 @@
-"""`make bench`: runs every bench_*.py here and writes docs/performance.md; with names, runs those and only prints."""
+"""`make bench`: runs every bench_*.py here and writes docs/performance.md; with names, only those and their parts.
+
+For example: `.venv/bin/python tests/bench/run.py bench_registry bench_scale`.
+"""
 
 import importlib
 import importlib.metadata
@@ -13,49 +16,69 @@ from measuring import Row
 
 HERE = Path(__file__).parent
 REPORT = HERE.parent.parent / "docs" / "performance.md"
-TITLE_OF = {
+TITLE_OF = {  # in the order of the report
     "bench_registry": "Requests through the connection registry",
+    "bench_scale": "Many tenants on one server",
+    "bench_peers": "What one would pick instead",
     "bench_provisioning": "Provisioning",
+    "bench_fleet": "Schema upgrade of all tenants",
     "bench_backup": "Backups",
+}
+PICTURES = {
+    "bench_scale": ("performance-throughput.png", "performance-waiting.png"),
+    "bench_peers": ("performance-peers.png",),
 }
 HEAD = """\
 # Performance
 
-Written by `make bench`. Every figure is measured beside its baseline in the same run, turn by turn where that is
-possible, so trust the ratios more than the milliseconds: the machine was busy or idle for both.
-
-Last run: {date}, {cores} cores, {memory:.0f} GiB of memory, Python {python}, {system}, embedded PostgreSQL {postgres};
+Written by `make bench`, which takes the better part of an hour; `.venv/bin/python tests/bench/run.py bench_registry`
+measures one part again. Every figure stands beside its baseline of the same run, turn by turn where that is possible,
+so trust the ratios more than the milliseconds: the machine was busy or idle for both. What misses its target says by
+how much.
+"""
+WHEN = """\
+Measured on {date}: {cores} cores, {memory:.0f} GiB of memory, Python {python}, {system}, PostgreSQL {postgres};
 load average {load:.1f} when it began (near 0 on an idle machine: only then the milliseconds say something as well).
 """
 
 
 def main(names: list[str]) -> None:
-    """Run the benches of these names (all when there are none)."""
-    benches = names or sorted(path.stem for path in HERE.glob("bench_*.py"))
-    sections: list[str] = []
-    for name in benches:
-        print(f"Measuring: {TITLE_OF.get(name, name)} …", file=sys.stderr, flush=True)
+    """Run the benches of these names (all when there are none) and write what they found."""
+    unknown = [name for name in names if name not in TITLE_OF]
+    if unknown:
+        sys.exit(f"There is no bench {unknown[0]}; there are: {', '.join(TITLE_OF)}.")
+    for name in names or TITLE_OF:
+        print(f"Measuring: {TITLE_OF[name]} …", file=sys.stderr, flush=True)
+        measured = when()
         rows: list[Row] = importlib.import_module(name).measure()
-        sections.append(f"## {TITLE_OF.get(name, name)}\n\n{table(rows)}")
-        print(sections[-1], flush=True)
-    if not names:
-        REPORT.write_text("\n".join([head(), *sections]), encoding="utf-8")
-        print(f"Written to {REPORT}.", file=sys.stderr)
+        pictures = [f"\n![{TITLE_OF[name]}](images/{picture})\n" for picture in PICTURES.get(name, ())]
+        text = "".join([f"{measured}\n{table(rows)}", *pictures])
+        print(text, flush=True)
+        write(TITLE_OF[name], text)
+    print(f"Written to {REPORT}.", file=sys.stderr)
+
+
+def write(title: str, text: str) -> None:
+    """Put a part into the report in place of its last one."""
+    parts = dict(part.split("\n\n", 1) for part in REPORT.read_text(encoding="utf-8").split("\n## ")[1:])
+    parts[title] = text
+    known = [f"\n## {title}\n\n{parts[title].strip()}\n" for title in TITLE_OF.values() if title in parts]
+    REPORT.write_text("".join([HEAD, *known]), encoding="utf-8")
 
 
 def table(rows: Iterable[Row]) -> str:
     lines = ["| what | ms | baseline | ms | value | target | |", "|---|--:|---|--:|--:|--:|---|"]
     for row in rows:
         value = f"{row.value:.2f} {row.unit}"
-        target = "" if row.target is None else f"≤ {row.target:.3g} {row.unit}"
-        ours = "" if row.unit == "MB" else f"{row.ours_ms:.3f}"
+        target = "" if row.target is None else f"{'≥' if row.at_least else '≤'} {row.target:.3g} {row.unit}"
+        ours = f"{row.ours_ms:.3f}" if row.ours_ms else ""
         base = f"{row.baseline_ms:.3f}" if row.baseline_ms else ""
         lines.append(f"| {row.what} | {ours} | {row.baseline} | {base} | {value} | {target} | {row.verdict} |")
     return "\n".join(lines) + "\n"
 
 
-def head() -> str:
-    return HEAD.format(
+def when() -> str:
+    return WHEN.format(
         date=datetime.now(UTC).date(),
         cores=os.cpu_count(),
         memory=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30,
