@@ -366,5 +366,6 @@ def _category(portal: Portal, slug: str) -> str:
 def _expense(browser: Browser, category: str, receipt: str | None = None) -> str:
     typed: dict[str, Any] = {"id": str(uuid4()), "merchant": CANARY, "amount": "7", "currency": "GBP"}
     typed |= {"spent_on": "2024-03-12", "category": category} | ({"receipt": receipt} if receipt else {})
-    assert browser.post("/expenses/new", typed, form="/expenses/new").status_code == 303
+    answer = browser.post("/expenses/new", typed, form="/expenses/new")
+    assert answer.status_code == 303, answer.text
     return typed["id"]

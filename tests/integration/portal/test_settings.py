@@ -21,6 +21,8 @@ def test_the_workspace_can_be_renamed_and_counts_in_another_currency(portal: Por
         assert settings.base_currency(conn) == "EUR"
     portal.platform.registry.forget(portal.workspaces["rowan"])
     assert "Rowan &amp; Sons" in browser.get("/settings/workspace").text
+    as_before = {"name": "Rowan", "currency": "GBP"}
+    assert browser.post("/settings/workspace", as_before, form="/settings/workspace").status_code == 303
 
 
 def test_who_works_alone_may_be_allowed_to_approve_their_own(portal: Portal) -> None:
