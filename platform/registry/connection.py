@@ -51,6 +51,7 @@ class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
 
     _poll: select.poll
     _reported: tuple[bytes | None, ...]
+    _whose: tuple[str, str]  # database and role, by the server's own word: a session keeps both until its end
 
     @classmethod
     def open(
@@ -91,8 +92,7 @@ class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
 
     def belongs_to(self, database: str, role: str) -> bool:
         """Say whether this is a session of `role` in `database`."""
-        pgconn = self.pgconn
-        return pgconn.db == database.encode() and pgconn.user == role.encode()
+        return self._whose == (database, role)
 
     def is_alive(self) -> bool:
         """Say whether the server has kept the idle session: one that it ended has something to read."""
@@ -128,6 +128,7 @@ class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
             raise ServerUnreachableError
         if (answer.get_value(0, 0), answer.get_value(0, 1)) != (database.encode(), role.encode()):
             raise UnavailableError("The database of this workspace cannot be reached right now.")
+        self._whose = database, role
         self._reported = self._report()
         self._poll = select.poll()
         self._poll.register(self.pgconn.socket, select.POLLIN)

@@ -71,6 +71,5 @@ class Ranking(Generic[C]):
         return connection, key
 
     def _remove(self, connection: C) -> None:
-        for segment in (self._protected, self._probation, self._duplicates):
-            if segment.pop(connection, None) is not None:
-                return
+        if self._protected.pop(connection, None) is None and self._probation.pop(connection, None) is None:
+            self._duplicates.pop(connection, None)

@@ -37,7 +37,7 @@ class Load:
     tenants: int
     seconds: float = 4.0
     processes: int = 2
-    threads: int = 8
+    threads: int = 4  # as many as a web process has (`web_threads`)
     rate: float = 0.0  # per second and in all; 0: each thread asks again as soon as it has an answer
     seed: int = 7
 
