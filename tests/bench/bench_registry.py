@@ -1,11 +1,17 @@
 """A warm routed request against psycopg on an open connection; a tenant's first request against its next ones."""
 
+import statistics
+import time
+from collections.abc import Callable
+
+import psycopg
 from flask import Flask, request
 from measuring import Row, installation, interleaved, new_tenant, ratio
 from sqlalchemy import bindparam, select
 
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.registry.connection import TenantConnection
+from strongroom.platform.servers import queries as servers
 from strongroom.platform.tenants.records import Tenant
 from strongroom.tenant_schema.tables import category
 
@@ -13,12 +19,13 @@ SQL = "SELECT id, name FROM app.category WHERE name = %s"
 STATEMENT = select(category.c.id, category.c.name).where(category.c.name == bindparam("name"))
 NAME = "Travel"
 ROUNDS, EACH = 41, 200
+COLD_ROUNDS = 101
 
 
 def measure() -> list[Row]:
     with installation() as platform:
         tenant = new_tenant(platform, "bench-registry")
-        return [*warm(platform, tenant), *in_a_handler(platform, tenant), cold(platform, tenant)]
+        return [*warm(platform, tenant), *in_a_handler(platform, tenant), *cold(platform, tenant)]
 
 
 def one_row(conn: TenantConnection) -> object:
@@ -98,19 +105,36 @@ def in_a_handler(platform: Platform, tenant: Tenant) -> list[Row]:
     ]
 
 
-def cold(platform: Platform, tenant: Tenant) -> Row:
+def cold(platform: Platform, tenant: Tenant) -> list[Row]:
+    """The tenant's record, its login and a connection are not there yet; ending the former one is not counted."""
     host, registry = f"{tenant.slug}.localhost:8443", platform.registry
+    with platform.control.connect() as conn:
+        where = servers.by_name(conn, tenant.server).conninfo_params(tenant.database)
+    login = platform.keys.placement(tenant.placement_id or "").conninfo_params()
 
-    def first(times: int) -> None:
-        for _ in range(times):
-            registry.forget(tenant)
-            warm_request(1)
+    def routed() -> None:
+        with registry.borrow(registry.resolve(host)) as conn:
+            one_row(conn)
 
-    def warm_request(times: int) -> None:
-        for _ in range(times):
-            with registry.borrow(registry.resolve(host)) as conn:
-                one_row(conn)
+    def bare() -> None:
+        with psycopg.connect(**where, **login, autocommit=True) as conn:
+            conn.execute(SQL, (NAME,)).fetchone()
 
-    warm_request(500)
-    ours, base = interleaved(first, lambda times: warm_request(1 + times), rounds=31, each=5)
-    return Row("cold first request of a tenant, over a warm one", ours, "warm request", base, ours - base, "ms", 4.0)
+    first, bares, warmed = list[float](), list[float](), list[float]()
+    for _ in range(COLD_ROUNDS):
+        registry.forget(tenant)
+        first.append(milliseconds(routed))
+        warmed.append(milliseconds(routed))
+        bares.append(milliseconds(bare))
+    ours, warm_one, connect = map(statistics.median, (first, warmed, bares))
+    what = "cold first request of a tenant"
+    return [
+        Row(f"{what}, over a warm one", ours, "warm request", warm_one, ours - warm_one, "ms", 4.0),
+        ratio(what, ours, "psycopg.connect with the same login, the query, close", connect, None),
+    ]
+
+
+def milliseconds(function: Callable[[], None]) -> float:
+    began = time.perf_counter()
+    function()
+    return (time.perf_counter() - began) * 1000

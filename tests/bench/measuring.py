@@ -39,7 +39,7 @@ class Row:
             return "–"
         reached = self.value >= self.target if self.at_least else self.value <= self.target
         missed = self.target / self.value if self.at_least else self.value / self.target
-        return "reached" if reached else f"missed: {missed:.1f} times"
+        return "reached" if reached else f"missed: {missed:.2f} times"
 
 
 def ratio(what: str, ours: float, baseline: str, base: float, target: float | None) -> Row:

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,7 +13,6 @@ from strongroom.platform.tenants import placements
 from strongroom.platform.tenants.records import Placement, PlacementState
 from strongroom.provisioning.gates import verify_gates
 from strongroom.provisioning.locking import held
-from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.spares import SPARE_STEPS, refill
 from strongroom.tenant_schema.migrate import newest_revision
 
@@ -68,7 +67,7 @@ def in_pool(platform: Platform) -> list[Placement]:
 
 
 def test_the_next_refill_clears_all_of_it_away_and_fills_the_pool(
-    wanted: Platform, embedded_server: EmbeddedServer
+    wanted: Platform, on_the_server: Callable[[Sequence[str]], list[str]]
 ) -> None:
     moments = [*BEFORE_EACH_STEP, *AT_ANY_TIME]
     subprocess.run([sys.executable, "-c", KILLER, str(wanted.settings.home), *moments], check=True, timeout=100)
@@ -81,7 +80,7 @@ def test_the_next_refill_clears_all_of_it_away_and_fills_the_pool(
     with wanted.control.connect() as conn:
         verify_gates(wanted, servers.by_name(conn, "embedded"), spare.id)
     gone = [one.id for one in left if one.id != spare.id]
-    assert on_the_server(embedded_server, gone) == []
+    assert on_the_server(gone) == []
     assert set(gone).isdisjoint(wanted.keys.placement_ids())
 
 
@@ -95,14 +94,3 @@ def test_one_that_is_being_made_is_left_to_its_maker(wanted: Platform) -> None:
         assert [one.state for one in in_pool(wanted)] == [PlacementState.BUILDING]
     refill(wanted)
     assert spare.id not in {one.id for one in in_pool(wanted)}
-
-
-def on_the_server(server: EmbeddedServer, pids: list[str]) -> list[str]:
-    names = [f"t_{pid}{suffix}" for pid in pids for suffix in ("", "_own")]
-    with server.connect_admin() as admin:
-        rows = admin.execute(
-            "SELECT datname FROM pg_database WHERE datname = ANY(%s)"
-            " UNION ALL SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)",
-            (names, names),
-        )
-        return [row[0] for row in rows]

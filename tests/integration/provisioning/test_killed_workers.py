@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
@@ -17,7 +17,6 @@ from strongroom.platform.tenants.records import PlacementState, Tenant
 from strongroom.platform.tenants.states import TenantState
 from strongroom.provisioning.create import CLAIMED_STEPS, STEPS, provision, request_tenant
 from strongroom.provisioning.gates import verify_gates
-from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.remove import abandon
 from strongroom.provisioning.spares import refill
 from strongroom.tenant_schema.queries import invitations
@@ -103,7 +102,10 @@ def test_the_next_worker_finishes_it(platform: Platform, killed: dict[str, list[
 
 @pytest.mark.parametrize("moment", [*BEFORE_EACH_STEP[:-1], *BEFORE_EACH_CLAIMED_STEP[:-1], *AT_ANY_TIME])
 def test_giving_up_leaves_nothing(
-    platform: Platform, killed: dict[str, list[Tenant]], embedded_server: EmbeddedServer, moment: str
+    platform: Platform,
+    killed: dict[str, list[Tenant]],
+    on_the_server: Callable[[Sequence[str]], list[str]],
+    moment: str,
 ) -> None:
     with platform.control.connect() as conn:
         tenant = tenants.by_id(conn, killed[moment][1].id)
@@ -113,7 +115,7 @@ def test_giving_up_leaves_nothing(
     abandon(platform, tenant.id)
     left = all_placements(platform, tenant)
     assert {p.state for p in left} <= {PlacementState.DROPPED}
-    assert on_the_server(embedded_server, [p.id for p in left]) == []
+    assert on_the_server([p.id for p in left]) == []
     with pytest.raises(KeyMissingError):
         platform.keys.tenant(tenant.id)
     for placement in left:
@@ -129,14 +131,3 @@ def test_giving_up_leaves_nothing(
 def all_placements(platform: Platform, tenant: Tenant) -> Sequence[placements.Placement]:
     with platform.control.connect() as conn:
         return placements.of_tenant(conn, tenant.id)
-
-
-def on_the_server(server: EmbeddedServer, pids: Sequence[str]) -> list[str]:
-    names = [f"t_{pid}{suffix}" for pid in pids for suffix in ("", "_own")]
-    with server.connect_admin() as admin:
-        rows = admin.execute(
-            "SELECT datname FROM pg_database WHERE datname = ANY(%s)"
-            " UNION ALL SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)",
-            (names, names),
-        )
-        return [row[0] for row in rows]
