@@ -4,6 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ def reachable_tmp() -> Generator[Path]:
     in_use.take()
     folder.chmod(0o755)
     yield folder
-    shutil.rmtree(folder)
+    _remove(folder)
     in_use.close()
 
 
@@ -143,14 +144,25 @@ def _stop_servers(home: Path) -> None:
 
 
 def _remove_leftovers() -> None:
-    """Stop and remove what test runs left that were killed."""
+    """Stop and remove what test runs left that were killed; other workers of this run do the same at this moment."""
     for folder in Path("/tmp").glob(f"{_PREFIX}*"):
-        if folder.stat().st_uid != os.geteuid() or not folder.stat().st_mode & 0o001:  # another user's, or being made
-            continue
-        lock = FileLock(folder / "in-use")
-        if lock.try_take():
-            debian_server.stop_left_over(folder)
-            for data in (*folder.glob("*/postgres"), *folder.glob("*/*/postgres")):
-                _stop_servers(data.parent)
-            shutil.rmtree(folder)
-        lock.close()
+        with suppress(FileNotFoundError):
+            _remove_if_left_over(folder)
+
+
+def _remove_if_left_over(folder: Path) -> None:
+    about = folder.stat()
+    if about.st_uid != os.geteuid() or not about.st_mode & 0o001:  # another user's, or being made or removed
+        return
+    lock = FileLock(folder / "in-use")
+    if lock.try_take():
+        debian_server.stop_left_over(folder)
+        for data in (*folder.glob("*/postgres"), *folder.glob("*/*/postgres")):
+            _stop_servers(data.parent)
+        _remove(folder)
+    lock.close()
+
+
+def _remove(folder: Path) -> None:
+    folder.chmod(0o700)  # nobody else clears it from here on
+    shutil.rmtree(folder)
