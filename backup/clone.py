@@ -22,11 +22,14 @@ from ..platform.tenants.slugs import check_name, check_slug
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
 from ..provisioning.invitation import write_invitation
+from ..provisioning.locking import held
 from ..provisioning.names import Names
-from ..provisioning.placements import drop_placement, finish_database, prepare_database
+from ..provisioning.placements import finish_database, prepare_database
 from ..provisioning.sessions import migrator_connection
+from ..provisioning.spares import spare_lock
 from ..tenant_schema.queries import members
 from ..tenant_schema.tables import member
+from . import traces
 from .adapt import adapt_copy
 from .copying import Copied, Place, compare_copy, copy_database
 from .progress import Event, Progress, silent
@@ -80,8 +83,9 @@ def clone(
     wish = _checked(wish)
     with platform.control.connect() as conn:
         source_id = tenants.by_slug(conn, slug).id
-    with tenant_lock(platform, source_id):
-        work = _begin(platform, source_id, wish, operator)
+    pid = new_id()
+    with tenant_lock(platform, source_id), held(platform, spare_lock(pid)):
+        work = _begin(platform, source_id, pid, wish, operator)
         _run_steps(work, progress)
     assert work.result is not None
     assert work.copied is not None
@@ -94,7 +98,7 @@ def _checked(wish: Wish) -> Wish:
     return replace(wish, name=name, owner=normalise_email(wish.owner) if wish.owner else None)
 
 
-def _begin(platform: Platform, source_id: str, wish: Wish, operator: str) -> Work:
+def _begin(platform: Platform, source_id: str, pid: str, wish: Wish, operator: str) -> Work:
     with platform.control.connect() as conn:
         source = tenants.by_id(conn, source_id)
         if source.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
@@ -102,10 +106,7 @@ def _begin(platform: Platform, source_id: str, wish: Wish, operator: str) -> Wor
         if any(tenant.slug == wish.slug for tenant in tenants.list_all(conn)):
             raise RefusedError(f"The workspace address “{wish.slug}” is taken.")
         server = servers.by_name(conn, source.server)
-    made = new_id()
-    platform.keys.create_tenant(made)
-    placement = prepare_database(platform, server.name, empty=True)
-    return Work(platform, source, wish, operator, made, server, Place(server, Names(placement.id)))
+    return Work(platform, source, wish, operator, new_id(), server, Place(server, Names(pid)))
 
 
 def _run_steps(work: Work, progress: Progress) -> None:
@@ -115,8 +116,14 @@ def _run_steps(work: Work, progress: Progress) -> None:
             step(work)
     except BaseException:
         if work.result is None:
-            _undo(work)
+            traces.undo(work.platform, work.new_id, work.target.names.pid)
         raise
+
+
+def _prepare(work: Work) -> None:
+    pid = work.target.names.pid
+    traces.begin(work.platform, work.new_id, pid, work.source.id, work.operator)
+    prepare_database(work.platform, work.server.name, empty=True, placement_id=pid)
 
 
 def _copy(work: Work) -> None:
@@ -166,15 +173,10 @@ def _open(work: Work) -> None:
 
 
 STEPS: tuple[tuple[str, Callable[[Work], None]], ...] = (
+    ("making keys and a database", _prepare),
     ("copying", _copy),
     ("comparing", _compare),
     ("sealing it under new keys", _adapt),
     ("closing and checking the gates", _finish),
     ("opening", _open),
 )
-
-
-def _undo(work: Work) -> None:
-    """Leave nothing of a clone that did not come to its end."""
-    drop_placement(work.platform, work.target.names.pid)
-    work.platform.keys.destroy_tenant(work.new_id)

@@ -1,9 +1,13 @@
 """Clears up after processes that were killed, and what has had its time. Safe at any moment, in several processes."""
 
+import logging
 import shutil
 from datetime import UTC, datetime, timedelta
 
-from ..config.errors import RefusedError
+import psycopg
+
+from ..config.errors import StrongroomError
+from ..platform.audit.queries import AuditEntry
 from ..platform.control.platform import Platform
 from ..platform.tenants import placements
 from ..platform.tenants import queries as tenants
@@ -11,7 +15,8 @@ from ..platform.tenants.records import Placement, PlacementState, Tenant
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
 from ..provisioning.placements import drop_placement
-from . import catalogue, names, switch
+from ..provisioning.repair import undisturbed
+from . import catalogue, names, switch, traces
 from .records import Backup, BackupState
 from .retention import Kept, removable
 from .stores.contract import Store
@@ -19,6 +24,9 @@ from .stores.opening import open_store
 from .subject import SERVICE_FOLDER
 
 GRACE = timedelta(hours=24)  # longer than any backup or restore takes
+_FAILURES = (StrongroomError, psycopg.Error)  # of one thing, which keep nothing else from being cleared up
+
+_logger = logging.getLogger(__name__)
 
 
 def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
@@ -28,6 +36,7 @@ def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
         "backups given up": give_up_expired(platform, store, now),
         "objects without entry": remove_orphans(platform, store, now),
         "restores undone": undo_restores(platform, now),
+        "copies undone": undo_copies(platform, store, now),
         "databases past their date": drop_retired(platform, now),
         "backups past their date": len(prune(platform, now)),
         "service files": remove_service_files(platform, now),
@@ -70,6 +79,11 @@ def undo_restores(platform: Platform, now: datetime) -> int:
     undone = sum(_reopen(platform, tenant) for tenant in stuck)
     left = [placement for placement in unfinished if _is_left_over(placement, everyone, now)]
     return undone + sum(_drop(platform, placement) for placement in left)
+
+
+def undo_copies(platform: Platform, store: Store, now: datetime) -> int:
+    """Remove keys and receipts of clones, and of restores as a new tenant, that were killed a day ago."""
+    return sum(_remove_traces(platform, store, entry) for entry in traces.left(platform, now - GRACE))
 
 
 def drop_retired(platform: Platform, now: datetime) -> int:
@@ -118,8 +132,9 @@ def _reopen(platform: Platform, stuck: Tenant) -> bool:
     try:
         with tenant_lock(platform, stuck.id):
             switch.go_back(platform, stuck.id, switch.state_before(platform, stuck.id))
-    except RefusedError:
-        return False  # its restore or move is still at work
+    except _FAILURES as error:  # also that its restore or move is still at work
+        _logger.warning("The workspace “%s” stays %s for now: %s", stuck.slug, stuck.state, error)
+        return False
     return True
 
 
@@ -135,11 +150,20 @@ def _is_left_over(placement: Placement, everyone: dict[str, Tenant], now: dateti
 
 def _drop(platform: Platform, placement: Placement) -> bool:
     try:
-        with tenant_lock(platform, placement.tenant_id or placement.id):
+        with undisturbed(platform, placement.id):
             drop_placement(platform, placement.id)
-    except RefusedError:
+    except _FAILURES as error:
+        _logger.warning("The database %s is kept for now: %s", placement.database, error)
         return False
     return True
+
+
+def _remove_traces(platform: Platform, store: Store, entry: AuditEntry) -> bool:
+    try:
+        return traces.remove(platform, store, entry)
+    except _FAILURES as error:
+        _logger.warning("What the copy %s has left is kept for now: %s", entry.tenant_id, error)
+        return False
 
 
 def _kept(backup: Backup) -> Kept:

@@ -33,7 +33,7 @@ from .copying import Copied, Place, compare_copy, copy_database
 from .progress import Event, Progress, silent
 from .switch import KEPT, MOVING, go_back, state_before
 
-_MOVABLE = (TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.MIGRATING)
+_MOVABLE = (TenantState.ACTIVE, TenantState.SUSPENDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,6 @@ class Work:
 
     platform: Platform
     tenant: Tenant  # as it was before
-    before: TenantState
     source: Place
     server: Server  # where it goes
     operator: str
@@ -81,14 +80,23 @@ def move(
         tenant_id = tenants.by_slug(conn, slug).id
         server = servers.by_name(conn, server_name)
     with tenant_lock(platform, tenant_id):
+        _reopen_killed(platform, tenant_id)
         work = _work(platform, tenant_id, server, operator)
         if work.source.server.name == server.name:
-            return Moved(_stay(work), None, 0, 0)
+            return Moved(work.tenant, None, 0, 0)
         _drop_leftovers(work)
         _run_steps(work, progress)
     assert work.result is not None
     assert work.copied is not None
     return Moved(work.result, work.tenant.placement_id, work.copied.manifest.rows, time.monotonic() - work.closed_at)
+
+
+def _reopen_killed(platform: Platform, tenant_id: str) -> None:
+    """Open a workspace whose move was killed where it is: its database may be shut to everybody, also to the copy."""
+    with platform.control.connect() as conn:
+        tenant = tenants.by_id(conn, tenant_id)
+    if tenant.state is TenantState.MIGRATING:
+        go_back(platform, tenant_id, state_before(platform, tenant_id))
 
 
 def _work(platform: Platform, tenant_id: str, server: Server, operator: str) -> Work:
@@ -103,17 +111,7 @@ def _work(platform: Platform, tenant_id: str, server: Server, operator: str) -> 
         )
     if not server.accepts_tenants:
         raise RefusedError(f"The server {server.name} takes no workspaces.")
-    killed = tenant.state is TenantState.MIGRATING
-    before = state_before(platform, tenant.id) if killed else tenant.state
-    return Work(platform, tenant, before, Place(source, Names(tenant.placement_id)), server, operator)
-
-
-def _stay(work: Work) -> Tenant:
-    """Open a workspace whose move away from here was killed; one that was not moving is left alone."""
-    if work.tenant.state is TenantState.MIGRATING:
-        go_back(work.platform, work.tenant.id, work.before)
-    with work.platform.control.connect() as conn:
-        return tenants.by_id(conn, work.tenant.id)
+    return Work(platform, tenant, Place(source, Names(tenant.placement_id)), server, operator)
 
 
 def _drop_leftovers(work: Work) -> None:
@@ -144,11 +142,10 @@ def _prepare(work: Work) -> None:
 def _close(work: Work) -> None:
     """Stop requests politely, then for certain."""
     work.closed_at = time.monotonic()
-    if work.tenant.state is not TenantState.MIGRATING:
-        detail = {"from": work.source.server.name, "to": work.server.name, "state": work.before.value}
-        with work.platform.control.begin() as conn:
-            tenants.set_state(conn, work.tenant.id, TenantState.MIGRATING)
-            operators_audit.record(conn, work.operator, MOVING, work.tenant.id, detail)
+    detail = {"from": work.source.server.name, "to": work.server.name, "state": work.tenant.state.value}
+    with work.platform.control.begin() as conn:
+        tenants.set_state(conn, work.tenant.id, TenantState.MIGRATING)
+        operators_audit.record(conn, work.operator, MOVING, work.tenant.id, detail)
     wait_until_noticed(work.platform, work.tenant)
     with provisioner(work.platform, work.source.server) as session:
         database.close_to_tenant(session, work.source.names)
@@ -181,7 +178,7 @@ def _switch(work: Work) -> None:
         switch_placement(conn, work.tenant, work.to.names.pid)
         placements.set_drop_after(conn, work.source.names.pid, datetime.now(UTC) + KEPT)
         operators_audit.record(conn, work.operator, "tenant.moved", work.tenant.id, detail)
-        moved = tenants.set_state(conn, work.tenant.id, work.before)
+        moved = tenants.set_state(conn, work.tenant.id, work.tenant.state)
     work.result = moved
     work.platform.registry.forget(work.tenant)
 
@@ -205,7 +202,7 @@ def _undo(work: Work) -> None:
         return  # switched: the move has come to its end
     with suppress(StrongroomError, psycopg.Error):  # a repeat, `tenant resume` or the collector does it later
         if now.state is TenantState.MIGRATING:
-            go_back(work.platform, work.tenant.id, work.before)
+            go_back(work.platform, work.tenant.id, work.tenant.state)
     with suppress(StrongroomError, psycopg.Error):
         if work.target is not None:
             drop_placement(work.platform, work.target.names.pid)

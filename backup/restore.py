@@ -5,13 +5,15 @@ The tenant works on until the moment of the switch. The database it had before s
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
+import psycopg
 from psycopg import sql
 from sqlalchemy import Connection
 
-from ..config.errors import NotFoundError, RefusedError
+from ..config.errors import NotFoundError, RefusedError, StrongroomError
 from ..platform.control.platform import Platform
 from ..platform.keys.resealing import reseal
 from ..platform.servers import queries as servers
@@ -19,15 +21,17 @@ from ..platform.servers.records import Server
 from ..platform.tenants import queries as tenants
 from ..platform.tenants import slugs
 from ..platform.tenants.ids import new_id
-from ..platform.tenants.records import Placement, Tenant
+from ..platform.tenants.records import Tenant
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
+from ..provisioning.locking import held
 from ..provisioning.names import MIGRATOR, Names
 from ..provisioning.placements import drop_placement, finish_database, prepare_database
 from ..provisioning.sessions import migrator, migrator_connection
+from ..provisioning.spares import spare_lock
 from ..tenant_schema.migrate import knows_revision
 from ..tenant_schema.tables import SCHEMA
-from . import catalogue, receipts
+from . import catalogue, receipts, traces
 from .adapt import adapt_copy, adapt_restored, origin_of
 from .header import Descriptor
 from .progress import Event, Progress, silent
@@ -75,7 +79,7 @@ class Work:
     target_id: str  # the tenant that the copy is for
     descriptor: Descriptor
     server: Server
-    placement: Placement
+    names: Names  # database and roles of the new placement
     revision: str | None = None
     receipts: int = 0
     result: Tenant | None = None
@@ -84,11 +88,6 @@ class Work:
     def identity(self) -> str:
         """Age private key of the backup."""
         return identity_of(self.platform, self.order.source.id)
-
-    @property
-    def names(self) -> Names:
-        """Database and roles of the new placement."""
-        return Names(self.placement.id)
 
 
 def restore(
@@ -110,17 +109,17 @@ def restore(
     store = open_store(platform.settings)
     with platform.control.connect() as conn:
         tenant_id = tenants.by_slug(conn, slug).id
-    with tenant_lock(platform, tenant_id):
+    pid = new_id()
+    with tenant_lock(platform, tenant_id), held(platform, spare_lock(pid)):
         source, backup = _choose(platform, slug, backup_id, as_slug)
-        progress(Event(slug, "checking the backup", 1, len(STEPS) + 2))
+        progress(Event(slug, "checking the backup", 1, len(STEPS) + 1))
         descriptor = _check(platform, store, source, backup)
-        progress(Event(slug, "making a new database", 2, len(STEPS) + 2))
-        work = _begin(platform, Order(store, source, backup, as_slug, operator), descriptor)
+        work = _begin(platform, Order(store, source, backup, as_slug, operator), pid, descriptor)
         _run_steps(work, progress)
     assert work.result is not None
     retired = None if as_slug else source.placement_id
     rows, seconds = descriptor.manifest.rows, time.monotonic() - began
-    return Restored(work.result, backup, work.placement.id, retired, rows, work.receipts, seconds)
+    return Restored(work.result, backup, pid, retired, rows, work.receipts, seconds)
 
 
 def _choose(platform: Platform, slug: str, backup_id: str | None, as_slug: str | None) -> tuple[Tenant, Backup]:
@@ -168,24 +167,30 @@ def _check(platform: Platform, store: Store, source: Tenant, backup: Backup) -> 
     return descriptor
 
 
-def _begin(platform: Platform, order: Order, descriptor: Descriptor) -> Work:
+def _begin(platform: Platform, order: Order, pid: str, descriptor: Descriptor) -> Work:
     target_id = new_id() if order.as_slug else order.source.id
-    if order.as_slug:
-        platform.keys.create_tenant(target_id)
-    placement = prepare_database(platform, order.source.server, None if order.as_slug else target_id, empty=True)
     with platform.control.connect() as conn:
-        server = servers.by_name(conn, placement.server)
-    return Work(platform, order, target_id, descriptor, server, placement)
+        server = servers.by_name(conn, order.source.server)
+    return Work(platform, order, target_id, descriptor, server, Names(pid))
 
 
 def _run_steps(work: Work, progress: Progress) -> None:
     try:
-        for number, (title, step) in enumerate(STEPS, 3):
-            progress(Event(work.order.source.slug, title, number, len(STEPS) + 2))
+        for number, (title, step) in enumerate(STEPS, 2):
+            progress(Event(work.order.source.slug, title, number, len(STEPS) + 1))
             step(work)
     except BaseException:
         _undo(work)
         raise
+
+
+def _prepare(work: Work) -> None:
+    """Make the new database, and before it the keys of a new tenant."""
+    order, pid = work.order, work.names.pid
+    if order.as_slug:
+        traces.begin(work.platform, work.target_id, pid, order.source.id, order.operator)
+    owner = None if order.as_slug else work.target_id
+    prepare_database(work.platform, work.server.name, owner, empty=True, placement_id=pid)
 
 
 def _load(work: Work) -> None:
@@ -229,11 +234,11 @@ def _reseal(work: Work, conn: Connection) -> int:
 
 
 def _finish(work: Work) -> None:
-    finish_database(work.platform, work.placement.id, work.revision)
+    finish_database(work.platform, work.names.pid, work.revision)
 
 
 def _switch(work: Work) -> None:
-    order, pid = work.order, work.placement.id
+    order, pid = work.order, work.names.pid
     detail = {"backup": order.backup.id, "placement": pid}
     if order.as_slug is None:
         work.result = switch_in_place(work.platform, order.source, pid, order.operator, detail)
@@ -243,6 +248,7 @@ def _switch(work: Work) -> None:
 
 
 STEPS: tuple[tuple[str, Callable[[Work], None]], ...] = (
+    ("making a new database", _prepare),
     ("loading the dump", _load),
     ("comparing with the manifest", _compare),
     ("bringing receipts back", _receipts),
@@ -253,7 +259,9 @@ STEPS: tuple[tuple[str, Callable[[Work], None]], ...] = (
 
 
 def _undo(work: Work) -> None:
-    """Leave nothing of a restore that did not come to its end."""
-    drop_placement(work.platform, work.placement.id)
+    """Leave nothing of a restore that did not come to its end; the clearing drops what cannot be dropped now."""
     if work.order.as_slug is not None:
-        work.platform.keys.destroy_tenant(work.target_id)
+        traces.undo(work.platform, work.target_id, work.names.pid)
+        return
+    with suppress(StrongroomError, psycopg.Error):  # refused where the workspace lives in it already
+        drop_placement(work.platform, work.names.pid)

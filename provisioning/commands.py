@@ -165,7 +165,7 @@ def suspend(invocation: Invocation, slug: str, *, yes: bool) -> None:
 @click.argument("slug")
 @pass_invocation
 def resume(invocation: Invocation, slug: str) -> None:
-    """Open a suspended workspace again."""
+    """Open a suspended workspace again, or one whose move or restore was killed, where it was."""
     with open_home(invocation.settings) as platform:
         resumed = lifecycle.resume(platform, _by_slug(platform, slug))
         _audited(platform, resumed, "tenant.resumed")

@@ -2,6 +2,7 @@
 
 import time
 
+from ..config.errors import RefusedError
 from ..platform.control.platform import Platform
 from ..platform.servers import queries as servers
 from ..platform.tenants import queries as tenants
@@ -20,6 +21,7 @@ def suspend(platform: Platform, tenant: Tenant) -> Tenant:
     """
     with tenant_lock(platform, tenant.id):
         with platform.control.begin() as conn:
+            _refuse_unless(tenants.by_id(conn, tenant.id), "suspended", TenantState.ACTIVE)
             suspended = tenants.set_state(conn, tenant.id, TenantState.SUSPENDED)
             server = servers.by_name(conn, suspended.server)
         wait_until_noticed(platform, tenant)  # or a process that has not could connect once more
@@ -29,19 +31,25 @@ def suspend(platform: Platform, tenant: Tenant) -> Tenant:
 
 
 def resume(platform: Platform, tenant: Tenant) -> Tenant:
-    """Open a suspended workspace again, or one whose move was killed, where it was. Takes `tenant_cache_seconds`.
+    """Open a suspended workspace again, or one whose move or restore was killed, where it was.
 
-    Raises `RefusedError` in any other state, and while the move is still at work.
+    Takes `tenant_cache_seconds`. Raises `RefusedError` in any other state, and while the move or restore is still at
+    work; `UnavailableError` when its server does not answer: it is then as it was.
     """
     with tenant_lock(platform, tenant.id):
         with platform.control.connect() as conn:
             found = tenants.by_id(conn, tenant.id)
-        if found.state is TenantState.MIGRATING:
-            _let_in(platform, found)
+        _refuse_unless(found, "resumed", TenantState.SUSPENDED, TenantState.MIGRATING, TenantState.RESTORING)
+        _let_in(platform, found)
         with platform.control.begin() as conn:
             resumed = tenants.set_state(conn, tenant.id, TenantState.ACTIVE)
     wait_until_noticed(platform, tenant)
     return resumed
+
+
+def _refuse_unless(tenant: Tenant, what: str, *states: TenantState) -> None:
+    if tenant.state not in states:
+        raise RefusedError(f"The workspace “{tenant.slug}” is {tenant.state} and cannot be {what} now.")
 
 
 def _let_in(platform: Platform, tenant: Tenant) -> None:

@@ -23,16 +23,22 @@ CONNECTION_LIMIT = 100  # of one login, all processes together; the registry's o
 
 
 def prepare_database(
-    platform: Platform, server_name: str, tenant_id: str | None = None, *, empty: bool = False
+    platform: Platform,
+    server_name: str,
+    tenant_id: str | None = None,
+    *,
+    empty: bool = False,
+    placement_id: str | None = None,
 ) -> Placement:
     """Make a new placement, in state `building`, that only the migrator can enter.
 
+    Without a tenant the caller chooses the `placement_id` and holds its `spare_lock`, or it counts as given up soon.
     `empty`: the schema `app` has nothing in it and belongs to the owner role, for a restore. The caller fills it, calls
     `finish_database` and then `switch_placement`; or `drop_placement` when something failed.
     """
     with platform.control.begin() as conn:
         server = servers.by_name(conn, server_name)
-        placement = placements.new(conn, server.name, tenant_id)
+        placement = placements.new(conn, server.name, tenant_id, placement_id)
     names = Names(placement.id)
     with provisioner(platform, server) as session:
         make_roles(platform, session, names)

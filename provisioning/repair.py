@@ -57,18 +57,18 @@ def _try(made: Repair, what: str, mend: Callable[[], None]) -> None:
 
 
 def _mend_alone(platform: Platform, server: Server, stray: Stray) -> None:
-    with _undisturbed(platform, stray.subject):
+    with undisturbed(platform, stray.subject):
         _mend(platform, server, stray)
 
 
 def _close_alone(platform: Platform, server: Server, names: Names) -> None:
-    with _undisturbed(platform, names.pid):
+    with undisturbed(platform, names.pid):
         _close(platform, server, names)
 
 
 @contextmanager
-def _undisturbed(platform: Platform, pid: str) -> Generator[None]:
-    """Hold the life cycle of whatever the placement belongs to: a restore or a move may be filling it.
+def undisturbed(platform: Platform, pid: str) -> Generator[None]:
+    """Hold the life cycle of whatever the placement belongs to: a restore, a move or a clone may be filling it.
 
     Raises `RefusedError` while another worker holds it.
     """

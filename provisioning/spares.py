@@ -191,5 +191,5 @@ def _move(
 
 
 def spare_lock(pid: str) -> str:
-    """Return the lock of whoever works on a spare."""
+    """Return the lock of whoever works on a spare, or fills a database whose tenant is not there yet."""
     return f"placement:{pid}"

@@ -16,6 +16,7 @@ from .isolation.verify import verify_isolation
 from .placements import drop_placement
 from .receipts import collect_receipts
 from .refilling import REFILL, queue_refill
+from .repair import undisturbed
 from .spares import refill
 
 _ABANDONED_AFTER = timedelta(days=1)
@@ -72,7 +73,8 @@ def drop_placements(platform: Platform) -> None:
     for placement in left:
         if is_over(placement, now) and placement.tenant_id not in pending:
             try:
-                drop_placement(platform, placement.id)
+                with undisturbed(platform, placement.id):
+                    drop_placement(platform, placement.id)
             except StrongroomError as error:
                 _logger.warning("The database %s is kept for now: %s", placement.database, error)
 

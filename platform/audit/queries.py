@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, exists, insert, select
 
-from ..control.tables import operator_audit
+from ..control.tables import operator_audit, tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,25 @@ def record(
 
 def newest(conn: Connection, limit: int = 100, tenant_id: str | None = None) -> list[AuditEntry]:
     """Return the newest entries first, of one tenant or of all."""
-    columns = operator_audit.c
-    statement = select(
-        columns.id, columns.at, columns.operator, columns.action, columns.tenant_id, columns.detail
-    ).order_by(columns.id.desc())
+    statement = _ENTRY.order_by(operator_audit.c.id.desc())
     if tenant_id is not None:
-        statement = statement.where(columns.tenant_id == tenant_id)
+        statement = statement.where(operator_audit.c.tenant_id == tenant_id)
     return [AuditEntry(*row) for row in conn.execute(statement.limit(limit))]
+
+
+def without_tenant(conn: Connection, action: str, before: datetime) -> list[AuditEntry]:
+    """Return the entries of one action, older than `before`, about workspaces that have no row in any state."""
+    columns = operator_audit.c
+    unknown = columns.tenant_id.is_not(None) & ~exists().where(tenant.c.id == columns.tenant_id)
+    statement = _ENTRY.where(columns.action == action, columns.at < before, unknown).order_by(columns.id)
+    return [AuditEntry(*row) for row in conn.execute(statement)]
+
+
+_ENTRY = select(
+    operator_audit.c.id,
+    operator_audit.c.at,
+    operator_audit.c.operator,
+    operator_audit.c.action,
+    operator_audit.c.tenant_id,
+    operator_audit.c.detail,
+)

@@ -47,6 +47,11 @@ def by_id(conn: Connection, tenant_id: str) -> Tenant:
     return _one(conn, _TENANT.where(tenant.c.id == tenant_id), tenant_id)
 
 
+def exists(conn: Connection, tenant_id: str) -> bool:
+    """Say whether there is a tenant of that id, in whatever state."""
+    return conn.execute(select(tenant.c.id).where(tenant.c.id == tenant_id)).one_or_none() is not None
+
+
 def list_all(conn: Connection, states: Iterable[TenantState] | None = None) -> list[Tenant]:
     """Return the tenants in the given states (default: all but erased ones), by slug."""
     wanted = [s for s in TenantState if s is not TenantState.ERASED] if states is None else list(states)

@@ -45,7 +45,7 @@ class Report:
     """What a run has done. `left`: databases that were not begun, or were in somebody else's hands."""
 
     revision: str
-    current: int = 0  # that had nothing to be done
+    current: int = 0  # that had nothing to be done, or were left by their workspace before they were begun
     upgraded: int = 0
     left: int = 0
     failed: list[Outcome] = field(default_factory=list[Outcome])
@@ -121,7 +121,7 @@ def _upgrade_all(staff: Workers, able: list[Database], wish: Wish, report: Repor
         done += _upgrade(staff, others, wish.budget, report, say)
     for outcome in staff.compare(done):
         if outcome.failure:
-            report.differing.append(outcome)
+            (report.differing if outcome.differs else report.failed).append(outcome)
             say(f"{outcome.database.label}: {outcome.failure}")
 
 
@@ -134,6 +134,8 @@ def _upgrade(staff: Workers, databases: Iterable[Database], budget: int, report:
         if outcome.failure:
             report.failed.append(outcome)
             say(f"{outcome.database.label}: {outcome.failure}")
+        elif outcome.gone:
+            report.current += 1
         elif not outcome.busy:
             report.upgraded += 1
             done.append(outcome.database)

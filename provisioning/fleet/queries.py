@@ -45,17 +45,15 @@ class Failure:
     at: datetime
 
 
-_DATABASE = (
-    select(placement.c.id, placement.c.server_name, placement.c.tenant_id, tenant.c.slug, placement.c.schema_revision)
-    .select_from(placement.outerjoin(tenant, placement.c.tenant_id == tenant.c.id))
-    .where(
-        or_(
-            (placement.c.state == "current") & tenant.c.state.in_(SERVED),
-            (placement.c.state == "ready") & placement.c.spare,
-        )
+_ANY = select(
+    placement.c.id, placement.c.server_name, placement.c.tenant_id, tenant.c.slug, placement.c.schema_revision
+).select_from(placement.outerjoin(tenant, placement.c.tenant_id == tenant.c.id))
+_DATABASE = _ANY.where(
+    or_(
+        (placement.c.state == "current") & tenant.c.state.in_(SERVED),
+        (placement.c.state == "ready") & placement.c.spare,
     )
-    .order_by(placement.c.tenant_id.is_(None), placement.c.id)
-)
+).order_by(placement.c.tenant_id.is_(None), placement.c.id)
 
 
 def databases(conn: Connection) -> list[Database]:
@@ -67,6 +65,13 @@ def behind(conn: Connection, newest: str) -> list[Database]:
     """Return those of them that are recorded at another revision than `newest`: one read, whatever their number."""
     other = placement.c.schema_revision.is_distinct_from(newest)
     return [Database(*row) for row in conn.execute(_DATABASE.where(other))]
+
+
+def again(conn: Connection, placement_id: str) -> Database | None:
+    """Return a database as it is now; None if it follows no more: its tenant left it, or it is being dropped."""
+    wanted = _ANY.where(placement.c.id == placement_id, placement.c.state.in_(("current", "ready")))
+    row = conn.execute(wanted).one_or_none()
+    return Database(*row) if row else None
 
 
 def plan(conn: Connection, revision: str, ids: Iterable[str]) -> None:
@@ -115,6 +120,12 @@ def start(conn: Connection, revision: str, database: Database) -> bool:
 def finish(conn: Connection, revision: str, database: Database) -> None:
     """Note that the database is at `revision`; its tenant gets a new generation, so that connections are renewed."""
     conn.execute(_FINISH, {"revision": revision, "id": database.placement_id, "tenant": database.tenant_id})
+
+
+def settle(conn: Connection, revision: str, placement_id: str) -> None:
+    """Note that nothing is left to be done about a database that follows no more."""
+    values = {"state": "done", "failure": None, "changed_at": func.now()}
+    conn.execute(update(fleet_migration).where(*_this(revision, placement_id)).values(values))
 
 
 def fail(conn: Connection, revision: str, placement_id: str, sentence: str) -> None:

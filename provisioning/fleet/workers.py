@@ -12,7 +12,10 @@ from itertools import islice
 from multiprocessing.util import Finalize
 from pathlib import Path
 
-from ...config.errors import StrongroomError
+import psycopg
+from sqlalchemy import Connection
+
+from ...config.errors import StrongroomError, UnavailableError
 from ...config.settings import Settings
 from ...platform.control.platform import Platform, open_platform
 from ...platform.servers.records import Server
@@ -36,11 +39,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one database: `failure` is None when it is at the newest revision, `busy` when it was left."""
+    """What became of one database; `failure` is None when it is at the newest revision, or nothing is to be done."""
 
     database: Database
     failure: str | None = None
-    busy: bool = False
+    busy: bool = False  # left, because it was in somebody else's hands
+    gone: bool = False  # its tenant lives in another one by now, or it is being dropped
+    differs: bool = False  # the failure is that its schema is not the template's
 
 
 class Workers:
@@ -93,21 +98,32 @@ def workers(platform: Platform, order: Order) -> Generator[Workers]:
 
 def upgrade_one(platform: Platform, order: Order, database: Database) -> Outcome:
     """Upgrade one database and note it. What goes wrong is noted too, and never raised."""
-    server, expected = order.servers[database.server]
-    names = Names(database.placement_id)
+    revision = order.servers[database.server][1].revision
     with platform.control.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        if not queries.start(conn, expected.revision, database):
+        if not queries.start(conn, revision, database):
             return Outcome(database, busy=True)
         try:
-            upgrade_database(platform, server, names, expected, order.folder, order.patience)
-        except StrongroomError as error:
-            queries.fail(conn, expected.revision, database.placement_id, str(error))
-            return Outcome(database, str(error))
-        else:
-            queries.finish(conn, expected.revision, database)
-            return Outcome(database)
+            now = queries.again(conn, database.placement_id)
+            if now is None:
+                queries.settle(conn, revision, database.placement_id)
+                return Outcome(database, gone=True)
+            if now.lock != database.lock:  # a spare that a workspace has taken: what is held is not its lock
+                return Outcome(database, busy=True)
+            return _upgrade(platform, conn, order, database)
         finally:
             queries.release(conn, database)
+
+
+def _upgrade(platform: Platform, conn: Connection, order: Order, database: Database) -> Outcome:
+    server, expected = order.servers[database.server]
+    names = Names(database.placement_id)
+    try:
+        upgrade_database(platform, server, names, expected, order.folder, order.patience)
+    except StrongroomError as error:
+        queries.fail(conn, expected.revision, database.placement_id, str(error))
+        return Outcome(database, str(error))
+    queries.finish(conn, expected.revision, database)
+    return Outcome(database)
 
 
 def compare_one(platform: Platform, order: Order, database: Database) -> Outcome:
@@ -115,11 +131,20 @@ def compare_one(platform: Platform, order: Order, database: Database) -> Outcome
     server, expected = order.servers[database.server]
     try:
         found = shape_of(platform, server, Names(database.placement_id))
+    except (UnavailableError, psycopg.OperationalError):
+        return _unreached(platform, database)
     except StrongroomError as error:
-        return Outcome(database, str(error))
+        return Outcome(database, str(error), differs=True)
     if found == (expected.revision, expected.shape):
         return Outcome(database)
-    return Outcome(database, "Its schema is not the template's.")
+    return Outcome(database, "Its schema is not the template's.", differs=True)
+
+
+def _unreached(platform: Platform, database: Database) -> Outcome:
+    with platform.control.connect() as conn:
+        if queries.again(conn, database.placement_id) is None:
+            return Outcome(database, gone=True)
+    return Outcome(database, "It was upgraded, but does not answer, so it was not compared with the template.")
 
 
 _TASKS = {"upgrade": upgrade_one, "compare": compare_one}

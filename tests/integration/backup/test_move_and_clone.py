@@ -2,27 +2,34 @@
 
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
+from strongroom.backup import clone as cloning
+from strongroom.backup import collect, traces
 from strongroom.backup import move as moving
 from strongroom.backup.clone import Wish, clone
-from strongroom.backup.collect import undo_restores
 from strongroom.backup.move import move
 from strongroom.config.errors import CallError, FailedError, NotFoundError, RefusedError, UnavailableError
 from strongroom.platform.audit import queries as operators_audit
 from strongroom.platform.control.platform import Platform
+from strongroom.platform.control.tables import placement as placement_table
 from strongroom.platform.registry.registry import Registry
 from strongroom.platform.servers import queries as servers
 from strongroom.platform.servers.records import Server
 from strongroom.platform.tenants import placements
+from strongroom.platform.tenants import queries as tenants
+from strongroom.platform.tenants.ids import new_id
 from strongroom.platform.tenants.records import PlacementState
 from strongroom.platform.tenants.states import TenantState
-from strongroom.provisioning import lifecycle
+from strongroom.provisioning import database, lifecycle
 from strongroom.provisioning.gates import gate_findings
+from strongroom.provisioning.names import Names
+from strongroom.provisioning.repair import repair
+from strongroom.provisioning.sessions import provisioner
 from strongroom.tenant_schema import tables as t
 from strongroom.tenant_schema.ids import new_uuid7
 
@@ -145,8 +152,12 @@ for order in sys.argv[2:]:
     slug, number, server = order.split(":")
     child = os.fork()
     if child == 0:
-        steps, number, die = move.STEPS, int(number), ("", lambda _: os.kill(os.getpid(), signal.SIGKILL))
-        move.STEPS = (*steps[:number], die, *steps[number:])
+        steps, die = move.STEPS, ("", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        if number == "fenced":
+            real = move.database.fence
+            move.database.fence = lambda *place: die[1](real(*place))
+        else:
+            move.STEPS = (*steps[:int(number)], die, *steps[int(number):])
         with open_platform(load_settings(Path(sys.argv[1]))) as platform:
             move.move(platform, slug, server)
         os._exit(0)
@@ -155,13 +166,21 @@ for order in sys.argv[2:]:
 CURES = {
     "repeating it": lambda platform, workspace, server: move(platform, workspace.slug, server),
     "tenant resume": lambda platform, workspace, _: lifecycle.resume(platform, workspace.tenant()),
-    "the collector": lambda platform, *_: undo_restores(platform, datetime.now(UTC)),
+    "the collector": lambda platform, *_: collect.undo_restores(platform, datetime.now(UTC)),
 }
 
 
 @pytest.mark.parametrize(
     ("number", "cure"),
-    [(1, "the collector"), (2, "tenant resume"), (4, "repeating it"), (6, "tenant resume"), (6, "repeating it")],
+    [
+        ("1", "the collector"),
+        ("2", "tenant resume"),
+        ("4", "repeating it"),
+        ("6", "tenant resume"),
+        ("6", "repeating it"),
+        ("fenced", "tenant resume"),
+        ("fenced", "repeating it"),
+    ],
 )
 def test_a_killed_move_is_cured(platform, workspace, elsewhere, number, cure) -> None:
     before = workspace.tenant()
@@ -171,7 +190,7 @@ def test_a_killed_move_is_cured(platform, workspace, elsewhere, number, cure) ->
     )
     killed = workspace.tenant()
     assert killed.placement_id == before.placement_id
-    if number > 1:  # nobody can write to it until it is cured
+    if number != "1":  # nobody can write to it until it is cured
         assert killed.state is TenantState.MIGRATING
         assert not lets_in(platform, before.placement_id)
         with pytest.raises(UnavailableError):
@@ -185,6 +204,30 @@ def test_a_killed_move_is_cured(platform, workspace, elsewhere, number, cure) ->
     assert workspace.merchants() == ["After", "Before"]
     if cure == "repeating it":
         assert sorted(states(platform, workspace)) == ["current", "dropped", "retired"]
+
+
+@pytest.mark.parametrize("state", [TenantState.MIGRATING, TenantState.RESTORING])
+def test_what_is_being_moved_or_restored_cannot_be_suspended(platform, workspace, state) -> None:
+    with platform.control.begin() as conn:
+        tenants.set_state(conn, workspace.id, state)
+    with pytest.raises(RefusedError, match=f"is {state} and cannot be suspended now"):
+        lifecycle.suspend(platform, workspace.tenant())
+    assert workspace.tenant().state is state
+    assert lifecycle.resume(platform, workspace.tenant()).state is TenantState.ACTIVE
+
+
+@pytest.mark.parametrize("shut", [database.close_to_tenant, database.fence])
+def test_resuming_opens_the_database_whatever_has_shut_it(platform, workspace, shut) -> None:
+    lifecycle.suspend(platform, workspace.tenant())
+    suspended = workspace.tenant()
+    with provisioner(platform, server_of(platform, suspended.server)) as session:
+        shut(session, Names(suspended.placement_id))
+    assert not lets_in(platform, suspended.placement_id)
+    lifecycle.resume(platform, suspended)
+    assert lets_in(platform, suspended.placement_id)
+    assert workspace.merchants() == ["Before"]
+    with pytest.raises(RefusedError, match="is active and cannot be resumed now"):
+        lifecycle.resume(platform, suspended)
 
 
 def test_a_clone_is_a_workspace_of_its_own(platform, workspace) -> None:
@@ -230,6 +273,95 @@ def test_a_clone_that_fails_leaves_nothing(platform, workspace, another, with_pr
         clone(broken, workspace.slug, Wish(f"c-{workspace.slug}"))
     assert platform.keys.tenant_ids() == keys
     assert half_dropped(platform) <= before
+
+
+def as_old(platform: Platform, pid: str) -> None:
+    """Let a database look as if it had been begun long ago."""
+    with platform.control.begin() as conn:
+        long_ago = datetime.now(UTC) - timedelta(hours=1)
+        conn.execute(update(placement_table).where(placement_table.c.id == pid).values(created_at=long_ago))
+
+
+def test_a_repair_leaves_the_database_of_a_clone_at_work_alone(platform, workspace, monkeypatch) -> None:
+    def mend(work) -> None:
+        as_old(platform, work.target.names.pid)
+        failed = repair(platform, work.server).failed
+        assert [one for one in failed if work.target.names.database in one and "another worker" in one]
+
+    monkeypatch.setattr(cloning, "STEPS", (*cloning.STEPS[:2], ("mending", mend), *cloning.STEPS[2:]))
+    slug = f"c-{new_uuid7().hex[8:20]}"
+    copy = workspace.named(slug, clone(platform, workspace.slug, Wish(slug)).tenant.id)
+    assert copy.merchants() == ["Before"]
+
+
+def receipts_of(platform, tenant_id: str) -> list:
+    return [path for path in (platform.settings.receipts_dir / tenant_id).rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("number", range(1, len(cloning.STEPS)))
+def test_a_clone_that_fails_leaves_no_key_and_no_receipt(platform, workspace, monkeypatch, number) -> None:
+    begun: list[str] = []
+
+    def fail(work) -> None:
+        begun.append(work.new_id)
+        assert work.new_id in platform.keys.tenant_ids()
+        raise FailedError("no luck")
+
+    def no_server(*_) -> None:
+        raise UnavailableError("It does not answer.")
+
+    monkeypatch.setattr(cloning, "STEPS", (*cloning.STEPS[:number], ("failing", fail), *cloning.STEPS[number:]))
+    monkeypatch.setattr(traces, "drop_placement", no_server)
+    with pytest.raises(FailedError, match="no luck"):
+        clone(platform, workspace.slug, Wish(f"c-{new_uuid7().hex[8:20]}"))
+    assert begun[0] not in platform.keys.tenant_ids()
+    assert receipts_of(platform, begun[0]) == []
+
+
+def test_a_clone_whose_database_cannot_be_made_leaves_no_key(platform, workspace, monkeypatch) -> None:
+    def no_server(*_, **__) -> None:
+        raise UnavailableError("It does not answer.")
+
+    keys = platform.keys.tenant_ids()
+    monkeypatch.setattr(cloning, "prepare_database", no_server)
+    with pytest.raises(UnavailableError):
+        clone(platform, workspace.slug, Wish(f"c-{new_uuid7().hex[8:20]}"))
+    assert platform.keys.tenant_ids() == keys
+
+
+KILLED_CLONE = """
+import os, signal, sys
+from pathlib import Path
+from strongroom.backup import clone
+from strongroom.config.settings import load_settings
+from strongroom.platform.control.platform import open_platform
+
+def die(work):
+    print(work.new_id, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+clone.STEPS = (*clone.STEPS[:-1], ("dying", die))
+with open_platform(load_settings(Path(sys.argv[1]))) as platform:
+    clone.clone(platform, sys.argv[2], clone.Wish(sys.argv[3]))
+"""
+
+
+def test_what_a_killed_clone_has_left_goes_after_a_day_and_nothing_else_does(platform, workspace) -> None:
+    slug, unknown = f"c-{new_uuid7().hex[8:20]}", new_id()
+    command = [sys.executable, "-c", KILLED_CLONE, str(platform.settings.home), workspace.slug, slug]
+    killed = subprocess.run(command, check=False, capture_output=True, timeout=100)
+    made = killed.stdout.decode().strip()
+    assert receipts_of(platform, made), killed.stderr.decode()
+    platform.keys.create_tenant(unknown)  # as of a workspace whose row was lost with the control database
+    done = clone(platform, workspace.slug, Wish(slug)).tenant
+    collect.collect(platform, datetime.now(UTC) + timedelta(hours=23))
+    assert made in platform.keys.tenant_ids()
+    collect.collect(platform, datetime.now(UTC) + timedelta(hours=25))
+    assert made not in platform.keys.tenant_ids()
+    assert receipts_of(platform, made) == []
+    assert {workspace.id, done.id, unknown} <= set(platform.keys.tenant_ids())
+    assert workspace.receipt()[0] == workspace.named(slug, done.id).receipt()[0]
+    platform.keys.destroy_tenant(unknown)
 
 
 def half_dropped(platform: Platform) -> set[str]:

@@ -2,7 +2,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from strongroom.backup import collect, names, runs
+from strongroom.backup import restore as restoring
 from strongroom.backup.records import Backup
 from strongroom.backup.restore import STEPS, restore
 from strongroom.backup.scratch import ScratchPool
@@ -31,11 +32,12 @@ from strongroom.platform.tenants import placements
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.records import PlacementState
 from strongroom.platform.tenants.states import TenantState
-from strongroom.provisioning import create
+from strongroom.provisioning import create, lifecycle
 from strongroom.provisioning.create import tenant_lock
 from strongroom.provisioning.isolation.outside import placement_findings
 from strongroom.provisioning.names import Names
 from strongroom.provisioning.postgres.programs import clean_environment
+from strongroom.provisioning.repair import repair
 from strongroom.provisioning.sessions import provisioner
 from strongroom.tenant_schema import tables as t
 
@@ -71,7 +73,7 @@ def test_after_a_restore_the_workspace_is_what_it_was(platform: Platform, worksp
     assert after.state is TenantState.ACTIVE
     assert after.generation > before.generation
     assert after.placement_id == done.placement_id != before.placement_id == done.retired
-    assert steps[2:] == [title for title, _ in STEPS]
+    assert steps[1:] == [title for title, _ in STEPS]
     assert (done.backup.id, done.receipts) == (backup.id, 2)
 
 
@@ -247,6 +249,54 @@ def unfinished(platform: Platform) -> set[str]:
         return {p.id for p in placements.in_state(conn, PlacementState.BUILDING, PlacementState.DROPPING)}
 
 
+def test_a_repair_leaves_the_database_of_a_new_workspace_at_work_alone(
+    platform: Platform, workspace: Workspace, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mend(work: Any) -> None:
+        with platform.control.begin() as conn:
+            old = text("UPDATE placement SET created_at = created_at - interval '1 hour' WHERE id = :id")
+            conn.execute(old, {"id": work.names.pid})
+        failed = repair(platform, work.server).failed
+        assert [one for one in failed if work.names.database in one and "another worker" in one]
+
+    monkeypatch.setattr(restoring, "STEPS", (*STEPS[:2], ("mending", mend), *STEPS[2:]))
+    done = restore(platform, workspace.slug, as_slug=f"n-{workspace.slug}")
+    assert workspace.named(done.tenant.slug, done.tenant.id).merchants() == ["Before"]
+
+
+def test_a_new_workspace_that_fails_leaves_no_key_and_no_receipt(
+    platform: Platform, workspace: Workspace, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+
+    def fail(work: Any) -> None:
+        begun.append(work.target_id)
+        raise FailedError("no luck")
+
+    monkeypatch.setattr(restoring, "STEPS", (*STEPS[:-1], ("failing", fail)))
+    with pytest.raises(FailedError, match="no luck"):
+        restore(platform, workspace.slug, as_slug=f"n-{workspace.slug}")
+    assert begun[0] not in platform.keys.tenant_ids()
+    assert not [path for path in (platform.settings.receipts_dir / begun[0]).rglob("*") if path.is_file()]
+
+
+def test_a_restore_that_fails_after_the_switch_keeps_what_the_workspace_lives_in(
+    platform: Platform, workspace: Workspace, backup: Backup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_work: Any) -> None:
+        raise FailedError("no luck")
+
+    monkeypatch.setattr(restoring, "STEPS", (*STEPS, ("failing", fail)))
+    slug = f"n-{workspace.slug}"
+    for as_slug in (None, slug):
+        with pytest.raises(FailedError, match="no luck"):
+            restore(platform, workspace.slug, as_slug=as_slug)
+    with platform.control.connect() as conn:
+        made = tenants.by_slug(conn, slug)
+    assert workspace.merchants() == workspace.named(slug, made.id).merchants() == ["Before"]
+    assert workspace.named(slug, made.id).receipt()[0] == workspace.receipt()[0]
+
+
 def test_two_restores_of_one_workspace_do_not_meet(
     platform: Platform, workspace: Workspace, backup: Backup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -335,3 +385,46 @@ def test_a_restore_that_is_killed_is_undone(
     collect.collect(platform, datetime.now(UTC) + timedelta(hours=25))
     assert states(platform, workspace) == [PlacementState.CURRENT, PlacementState.DROPPED]
     assert restore(platform, workspace.slug).backup.id == backup.id
+
+
+def test_a_killed_restore_is_undone_by_resuming_and_cannot_be_suspended(
+    platform: Platform, workspace: Workspace, backup: Backup
+) -> None:
+    command = [sys.executable, "-c", KILLED, str(platform.settings.home), workspace.slug, "switch"]
+    subprocess.run(command, env=clean_environment(), cwd="/", check=False)
+    killed = workspace.tenant()
+    assert killed.state is TenantState.RESTORING
+    with pytest.raises(RefusedError, match="cannot be suspended now"):
+        lifecycle.suspend(platform, killed)
+    assert lifecycle.resume(platform, killed).state is TenantState.ACTIVE
+    assert workspace.merchants() == ["Before"]
+
+
+@pytest.fixture
+def down(platform: Platform) -> Generator[str]:
+    """A server that does not answer, for as long as the test runs."""
+    with platform.control.begin() as conn:
+        region = servers.list_all(conn)[0].region
+        servers.put(conn, name="down", region_id=region, host="/nonexistent", port=5432, kind="external")
+    yield "down"
+    with platform.control.begin() as conn:
+        conn.execute(text("UPDATE placement SET server_name = 'embedded' WHERE server_name = 'down'"))
+        conn.execute(text("DELETE FROM server WHERE name = 'down'"))
+
+
+def test_a_server_that_is_down_stops_the_clearing_of_its_own_workspaces_only(
+    platform: Platform, workspace: Workspace, another: Workspace, backup: Backup, down: str
+) -> None:
+    runs.run_many(platform, [another.id])
+    for one in (another, workspace):
+        restore(platform, one.slug)
+        with platform.control.begin() as conn:
+            tenants.set_state(conn, one.id, TenantState.MIGRATING)
+    platform.keys.create_server(down)
+    with platform.control.begin() as conn:  # “another” is the older one, and the first by its address
+        conn.execute(text("UPDATE placement SET server_name = 'down' WHERE tenant_id = :id"), {"id": another.id})
+    collect.collect(platform, datetime.now(UTC) + timedelta(days=8))
+    assert workspace.tenant().state is TenantState.ACTIVE
+    assert states(platform, workspace) == [PlacementState.CURRENT, PlacementState.DROPPED]
+    assert another.tenant().state is TenantState.MIGRATING
+    assert states(platform, another) == [PlacementState.CURRENT, PlacementState.DROPPING]

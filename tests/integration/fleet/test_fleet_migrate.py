@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,13 +16,14 @@ from strongroom.platform.servers.records import Server
 from strongroom.platform.tenants import placements
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.ids import new_id
-from strongroom.platform.tenants.records import Tenant
+from strongroom.platform.tenants.records import PlacementState, Tenant
+from strongroom.provisioning import database
 from strongroom.provisioning.create import provision, request_tenant, tenant_lock
 from strongroom.provisioning.fleet import fingerprint, queries
 from strongroom.provisioning.fleet.database import Patience
 from strongroom.provisioning.fleet.migrate import Report, Wish, divided, migrate_fleet
 from strongroom.provisioning.gates import gate_findings
-from strongroom.provisioning.names import TEMPLATE
+from strongroom.provisioning.names import TEMPLATE, Names
 from strongroom.provisioning.placements import finish_database, prepare_database
 from strongroom.provisioning.sessions import Session, migrator, provisioner
 from strongroom.provisioning.template import exclusively_opened, marked_revision
@@ -253,6 +255,68 @@ def test_a_workspace_in_other_hands_is_left_for_the_next_run(platform, fleet, re
     assert (report.upgraded, report.left, report.failed) == (len(fleet), 1, [])
     assert not report.complete
     assert migrate(platform, folder).complete
+
+
+@pytest.fixture
+def fleeting(
+    platform: Platform, server: Server, fleet: list[Tenant], revisions: Callable[..., Path]
+) -> Generator[Tenant]:
+    """A workspace whose database is shut during the test, and everybody's again after it."""
+    one = fleet[0]
+    yield one
+    set_state(platform, one, PlacementState.CURRENT)
+    with provisioner(platform, server) as session:
+        database.open_to_tenant(session, Names(one.placement_id or ""))
+    assert migrate(platform, revisions(column(f"opened_{new_id()}"))).complete
+
+
+def set_state(platform: Platform, one: Tenant, state: PlacementState) -> None:
+    with platform.control.begin() as conn:
+        placements.set_state(conn, one.placement_id or "", state)
+
+
+def shut(platform: Platform, server: Server, one: Tenant) -> None:
+    with provisioner(platform, server) as session:
+        database.fence(session, Names(one.placement_id or ""))
+
+
+def leave(platform: Platform, server: Server, one: Tenant) -> None:
+    """Do to its database what a restore or move does to the one that it leaves."""
+    shut(platform, server, one)
+    set_state(platform, one, PlacementState.RETIRED)
+
+
+def before(monkeypatch: pytest.MonkeyPatch, moment: str, one: Tenant, act: Callable[[], None]) -> None:
+    """Do something just before the upgrade of one workspace gets to that call."""
+    original = getattr(queries, moment)
+
+    def wrapped(*arguments: Any) -> Any:
+        if any(isinstance(given, queries.Database) and given.tenant_id == one.id for given in arguments):
+            act()
+        return original(*arguments)
+
+    monkeypatch.setattr(queries, moment, wrapped)
+
+
+@pytest.mark.parametrize("moment", ["start", "release"])
+def test_a_workspace_that_moved_meanwhile_has_not_failed(
+    platform, server, fleeting, revisions, monkeypatch, moment
+) -> None:
+    folder = revisions(column(f"moved_{moment}"))
+    before(monkeypatch, moment, fleeting, lambda: leave(platform, server, fleeting))
+    report = migrate(platform, folder)
+    assert report.complete, report
+    assert report.current == (moment == "start")
+
+
+def test_a_database_that_does_not_answer_has_failed_and_does_not_differ(
+    platform, server, fleeting, revisions, monkeypatch
+) -> None:
+    folder = revisions(column("shut"))
+    before(monkeypatch, "release", fleeting, lambda: shut(platform, server, fleeting))
+    report = migrate(platform, folder)
+    assert ([one.database.slug for one in report.failed], report.differing) == ([fleeting.slug], [])
+    assert not report.complete
 
 
 def test_a_spare_follows(platform, server, fleet, revisions) -> None:
