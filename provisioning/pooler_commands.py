@@ -1,12 +1,13 @@
 """The operator's commands around PgBouncer. They parse, call, and print; the work is elsewhere."""
 
+import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ..config.errors import RefusedError
 from ..platform.audit import queries as audit
 from ..platform.console.commands import Group, pass_invocation
 from ..platform.console.invocation import Invocation
@@ -16,7 +17,11 @@ from .commands import operator_name
 from .opening import open_home
 from .pooler.configuration import Plan, on_socket
 from .pooler.files import SETTINGS, PoolerFiles
+from .pooler.reaching import require_pooler
 from .pooler.running import run_pooler
+
+_LABEL = "[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # containers have names with “_”
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})*")
 
 
 def host_and_port(_context: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, int] | None:
@@ -24,9 +29,20 @@ def host_and_port(_context: click.Context, _option: click.Parameter, value: str 
     if value is None:
         return None
     host, _, port = value.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise click.BadParameter("give HOST:PORT, such as pooler.example:6432")
-    return host.strip("[]"), int(port)
+    host = host.removeprefix("[").removesuffix("]")
+    if not _is_host(host) or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise click.BadParameter("give HOST:PORT, such as pooler.example:6432; other letters as DNS has them (xn--…)")
+    return host, int(port)
+
+
+def _is_host(host: str) -> bool:
+    """Say whether this is an address, a name that a certificate can carry, or a socket's folder."""
+    try:
+        ip_address(host)
+    except ValueError:
+        is_folder = on_socket(host) and host.isprintable() and "," not in host  # to libpq that is a list of hosts
+        return is_folder or _HOST_NAME.fullmatch(host) is not None
+    return True
 
 
 def _choices(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,7 +86,8 @@ def pooler() -> None:
 def config(invocation: Invocation, name: str, **choices: Any) -> None:
     """Write PgBouncer's configuration, with the logins that there are now.
 
-    New workspaces need it again, and a reload of PgBouncer; `strongroom server pooler run` does both by itself.
+    New workspaces and new logins need it again, and a reload of PgBouncer; `strongroom server pooler run` does both by
+    itself.
     """
     with open_home(invocation.settings) as platform:
         files = _files(platform, name, **choices)
@@ -87,7 +104,7 @@ def config(invocation: Invocation, name: str, **choices: Any) -> None:
 @_choices
 @pass_invocation
 def run(invocation: Invocation, name: str, **choices: Any) -> None:
-    """Run PgBouncer until Ctrl-C or SIGTERM; logins of new workspaces reach it within a second."""
+    """Run PgBouncer until Ctrl-C or SIGTERM; new logins reach it within a second."""
     with open_home(invocation.settings) as platform:
         files = _files(platform, name, **choices)
         run_pooler(files, lambda: invocation.output.say(f"PgBouncer runs for {name}: {files.logins()} logins."))
@@ -100,11 +117,13 @@ def run(invocation: Invocation, name: str, **choices: Any) -> None:
 def use(invocation: Invocation, name: str, address: tuple[str, int]) -> None:
     """Lead workspaces' connections through a pooler that runs already; all processes follow within a second."""
     host, port = address
-    with open_home(invocation.settings) as platform, platform.control.begin() as conn:
-        if servers.by_name(conn, name).pooler_authority is None and not on_socket(host):
-            raise RefusedError(f"That pooler has no certificate yet; run `strongroom server pooler run {name}` first.")
-        servers.set_pooler(conn, name, address)
-        audit.record(conn, operator_name(), "server.pooler", None, {"server": name, "host": host, "port": port})
+    with open_home(invocation.settings) as platform:
+        with platform.control.connect() as conn:
+            authority = servers.by_name(conn, name).pooler_authority
+        require_pooler(name, authority, address)
+        with platform.control.begin() as conn:
+            servers.set_pooler(conn, name, address)
+            audit.record(conn, operator_name(), "server.pooler", None, {"server": name, "host": host, "port": port})
     document = {"name": name, "host": host, "port": port}
     invocation.output.done(f"Workspaces on {name} connect to {host}, port {port}.", document)
 

@@ -19,6 +19,7 @@ from ..platform.servers import queries as servers
 from ..platform.servers.records import Server
 from .admin_login import AdminLogin
 from .names import CONTROL, LOGINS, PROVISIONER
+from .pooler.reaching import require_pooler
 from .postgres.bootstrap import bootstrap
 from .server_check import ServerReport, look_at
 from .server_layers import closing_rules, connection_room
@@ -45,10 +46,12 @@ def add_server(platform: Platform, new: NewServer, login: AdminLogin, operator: 
     """Set up and record a server; return what `server check` says about it. Idempotent.
 
     Raises `CallError` (name, region, number of connections), `RefusedError` (name taken, no TLS, version, roles of
-    another installation, no superuser), `FailedError` (login refused), `VerificationError` when something on it is open
-    that must be closed; nothing is recorded then.
+    another installation, no superuser, no such pooler), `FailedError` (login refused), `VerificationError` when
+    something on it is open that must be closed; nothing is recorded then.
     """
     known = _known(platform, new, login)
+    if new.pooler:
+        require_pooler(new.name, known and known.pooler_authority, new.pooler)
     with _alone(login) as session:
         _require_suitable(session, login)
         _require_ours(platform.keys, session, new.name)

@@ -26,7 +26,10 @@ def proxy() -> None:
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file [standard output].")
 @pass_invocation
 def config(invocation: Invocation, kind: str, output: Path | None) -> None:
-    """Write the complete configuration for nginx or HAProxy. Set worker_port_base first."""
+    """Write the complete configuration for nginx or HAProxy. Set worker_port_base first.
+
+    nginx's is for the account that calls this: root, or the one that owns the home.
+    """
     from ..web.app import UPLOAD_LIMIT
 
     text = _KINDS[kind](proxy_facts(invocation.settings, UPLOAD_LIMIT))

@@ -8,27 +8,26 @@ from .facts import Facts
 def haproxy_configuration(facts: Facts) -> str:
     """The whole file, to be started with `haproxy -W -f FILE`; 2.6 or newer."""
     return _TEMPLATE.format(
-        user=f"\n    user {facts.user}" if facts.user else "",
-        run=facts.run_dir,
+        facts=facts,
         servers="\n".join(f"    server web{index} {facts.address(port)}" for index, port in enumerate(facts.workers)),
-        https=facts.address(facts.https_port),
-        http=facts.address(facts.http_port),
-        site_port=facts.site_port,
-        base_domain=facts.base_domain,
+        https=_bind(facts, facts.https_port),
+        http=_bind(facts, facts.http_port),
         pattern=re.escape(facts.base_domain),
-        server=facts.server,
-        client=facts.client,
-        authority=facts.authority,
-        limit=facts.upload_limit,
-        hsts=facts.hsts,
     )
+
+
+def _bind(facts: Facts, port: int) -> str:
+    listeners = facts.listeners(port)
+    return ",".join(listeners) + (" v6only" if len(listeners) > 1 else "")
 
 
 _TEMPLATE = """\
 # Written by `strongroom proxy config haproxy`: do not edit, write it again.
 # Start: haproxy -W -f FILE    After certificates were renewed (every two months): kill -USR2 its first process
 global
-    log stderr format raw local0 notice{user}
+    log stderr format raw local0 notice
+    user {facts.account}
+    group {facts.group}
     ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
     ssl-default-server-options ssl-min-ver TLSv1.3
 
@@ -45,8 +44,8 @@ defaults
     timeout check 2s
 
 frontend https
-    bind {https} ssl crt "{server}" alpn h2,http/1.1
-    http-request deny deny_status 413 if {{ req.body_size gt {limit} }}
+    bind {https} ssl crt "{facts.server}" alpn h2,http/1.1
+    http-request deny deny_status 413 if {{ req.body_size gt {facts.upload_limit} }}
     # A web process reads “_” in a header's name like “-”.
     http-request del-header _ -m sub
     # Set, not added to: what the caller claims is dropped.
@@ -56,7 +55,7 @@ frontend https
     http-request disable-l7-retry unless {{ method GET HEAD OPTIONS }}
     # The portal sends this header itself; what HAProxy answers on its own must have it, too.
     acl has_hsts res.hdr(strict-transport-security) -m found
-    http-after-response set-header Strict-Transport-Security "{hsts}" unless has_hsts
+    http-after-response set-header Strict-Transport-Security "{facts.hsts}" unless has_hsts
     default_backend strongroom
 
 # The host name decides: a workspace's connections to its database exist in one web process only.
@@ -67,9 +66,9 @@ backend strongroom
     retries 3
     option redispatch 1
     retry-on conn-failure empty-response
-    default-server ssl crt "{client}" ca-file "{authority}"
-    default-server verify required verifyhost {base_domain} sni str({base_domain})
-    default-server check check-sni {base_domain} inter 1s fall 1 rise 1 pool-purge-delay 15s
+    default-server ssl crt "{facts.client}" ca-file "{facts.authority}"
+    default-server verify required verifyhost {facts.base_domain} sni str({facts.base_domain})
+    default-server check check-sni {facts.base_domain} inter 1s fall 1 rise 1 pool-purge-delay 15s
 {servers}
 
 frontend http
@@ -79,5 +78,5 @@ frontend http
     http-request deny deny_status 400 if {{ path,url_dec -m reg (^|/)\\.\\.?(/|$) }}
     # A client of the API has sent its token in the clear already: a redirect would hide the mistake.
     http-request deny deny_status 403 if {{ path,url_dec,lower -m reg ^/+api(/|$) }}
-    http-request redirect code 308 location https://%[req.hdr(host),host_only]{site_port}%[pathq]
+    http-request redirect code 308 location https://%[req.hdr(host),host_only]{facts.site_port}%[pathq]
 """

@@ -6,30 +6,33 @@ from .facts import Facts
 def nginx_configuration(facts: Facts) -> str:
     """The whole file, to be started with `nginx -c FILE`; 1.21 or newer."""
     return _TEMPLATE.format(
-        user=f"user {facts.user};  # without effect unless root starts it\n" if facts.user else "",
-        run=facts.run_dir,
-        log=facts.log_dir,
+        facts=facts,
+        user=f"{facts.account} {facts.group}" if facts.for_root else _NOT_FOR_ROOT,
+        state=facts.state_dir / f"strongroom-nginx-{facts.https_port}",
         servers="\n".join(
             f"        server {facts.address(port)} max_fails=1 fail_timeout=2s;" for port in facts.workers
         ),
-        https=facts.address(facts.https_port),
-        http=facts.address(facts.http_port),
-        site_port=facts.site_port,
-        base_domain=facts.base_domain,
-        server=facts.server,
-        client=facts.client,
-        authority=facts.authority,
-        limit=facts.upload_limit,
-        hsts=facts.hsts,
+        https=_listen(facts, facts.https_port, " ssl http2 default_server"),
+        http_default=_listen(facts, facts.http_port, " default_server"),
+        http=_listen(facts, facts.http_port),
     )
 
+
+def _listen(facts: Facts, port: int, options: str = "") -> str:
+    return "\n        ".join(f"listen {address}{options};" for address in facts.listeners(port))
+
+
+# No account has this name. Whoever is not root passes over it; for root nginx ends with it before it opens a file.
+_NOT_FOR_ROOT = "write-this-file-again-as-root"
 
 _TEMPLATE = """\
 # Written by `strongroom proxy config nginx`: do not edit, write it again.
 # Start: nginx -c FILE    After certificates were renewed (every two months): nginx -c FILE -s reload
-{user}worker_processes auto;
-pid "{run}/nginx.pid";
-error_log "{log}/nginx.log" warn;
+user {user};
+worker_processes auto;
+# What root opens or gives away must not lie where another account could put a link.
+pid "{state}.pid";
+error_log stderr warn;
 
 events {{
     worker_connections 4096;
@@ -40,14 +43,14 @@ http {{
     server_tokens off;
 
     # Customers' files must never lie on a disk unsealed: whatever passes is kept in memory, or not at all.
-    client_max_body_size {limit};
-    client_body_buffer_size {limit};
+    client_max_body_size {facts.upload_limit};
+    client_body_buffer_size {facts.upload_limit};
     proxy_max_temp_file_size 0;
-    client_body_temp_path "{run}/nginx-body";
-    proxy_temp_path "{run}/nginx-proxy";
-    fastcgi_temp_path "{run}/nginx-fastcgi";
-    uwsgi_temp_path "{run}/nginx-uwsgi";
-    scgi_temp_path "{run}/nginx-scgi";
+    client_body_temp_path "{state}";
+    proxy_temp_path "{state}";
+    fastcgi_temp_path "{state}";
+    uwsgi_temp_path "{state}";
+    scgi_temp_path "{state}";
 
     client_header_timeout 10s;
     client_body_timeout 30s;
@@ -65,14 +68,14 @@ http {{
 
     # The portal sends this header itself; what nginx answers on its own must have it, too.
     map $upstream_http_strict_transport_security $missing_hsts {{
-        "" "{hsts}";
+        "" "{facts.hsts}";
         default "";
     }}
 
     server {{
-        listen {https} ssl http2 default_server;
-        ssl_certificate "{server}";
-        ssl_certificate_key "{server}";
+        {https}
+        ssl_certificate "{facts.server}";
+        ssl_certificate_key "{facts.server}";
         ssl_protocols TLSv1.3;
         add_header Strict-Transport-Security $missing_hsts always;
 
@@ -87,12 +90,12 @@ http {{
             proxy_set_header Forwarded "";
 
             proxy_ssl_protocols TLSv1.3;
-            proxy_ssl_certificate "{client}";
-            proxy_ssl_certificate_key "{client}";
-            proxy_ssl_trusted_certificate "{authority}";
+            proxy_ssl_certificate "{facts.client}";
+            proxy_ssl_certificate_key "{facts.client}";
+            proxy_ssl_trusted_certificate "{facts.authority}";
             proxy_ssl_verify on;
             proxy_ssl_server_name on;
-            proxy_ssl_name {base_domain};
+            proxy_ssl_name {facts.base_domain};
 
             # A web process that is down costs a connect: the next one serves its workspaces meanwhile.
             proxy_connect_timeout 2s;
@@ -105,15 +108,15 @@ http {{
     }}
 
     server {{
-        listen {http} default_server;
+        {http_default}
         return 400 "This host name is not served here.\\n";
     }}
 
     server {{
-        listen {http};
-        server_name {base_domain} *.{base_domain} 127.0.0.1;
+        {http}
+        server_name {facts.base_domain} *.{facts.base_domain} 127.0.0.1;
         location / {{
-            return 308 https://$host{site_port}$request_uri;
+            return 308 https://$host{facts.site_port}$request_uri;
         }}
         # A client of the API has sent its token in the clear already: a redirect would hide the mistake.
         location ~* ^/api(/|$) {{

@@ -53,10 +53,19 @@ def serves(pem: str, host: str) -> bool:
     return _general_name(host) in names and certificate.not_valid_after_utc - _RENEW_BEFORE > datetime.now(UTC)
 
 
+def trusts(authority: str, host: str) -> bool:
+    """Say whether one of the certificates in `authority` names `host` and lasts."""
+    return any(serves(_pem(one), host) for one in _certificates(authority))
+
+
 def trusted(known: str | None, pem: str) -> str:
     """Return the certificates to trust once `pem` is in use: it, and the newest of those before."""
-    before = [one for one in x509.load_pem_x509_certificates((known or pem).encode()) if _pem(one) != pem]
+    before = [one for one in _certificates(known or "") if _pem(one) != pem]
     return "".join([*map(_pem, before[-_KEPT + 1 :]), pem])
+
+
+def _certificates(authority: str) -> list[x509.Certificate]:
+    return x509.load_pem_x509_certificates(authority.encode()) if authority else []
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -61,7 +61,7 @@ class PoolerFiles:
         return sum(one is not None for one in self._known.values())
 
     def _logins(self, placement_ids: list[str]) -> list[DatabaseCredential]:
-        self._known = {pid: self._known.get(pid) or self._login(pid) for pid in placement_ids}
+        self._known = {pid: self._login(pid) for pid in placement_ids}  # each may have been replaced since
         return [one for one in self._known.values() if one]
 
     def _login(self, pid: str) -> DatabaseCredential | None:

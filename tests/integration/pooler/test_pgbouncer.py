@@ -21,6 +21,7 @@ from strongroom.provisioning.isolation.pooled import pooled_attempts
 from strongroom.provisioning.lifecycle import resume, suspend
 from strongroom.provisioning.names import Names
 from strongroom.provisioning.pooler.certificate import new_certificate
+from strongroom.provisioning.rotate import rotate_login
 
 MARKER = text("SELECT current_database(), session_user, (SELECT value #>> '{}' FROM app.setting WHERE key = 'marker')")
 LIMIT, PROCESSES, THREADS, ROUNDS = 10, 3, 3, 40
@@ -219,6 +220,16 @@ def test_a_login_that_is_no_longer_used_is_forgotten(bouncer: Any, new_tenant: A
         conn.execute(text("UPDATE placement SET state = 'dropping' WHERE id = :id"), {"id": gone.placement_id})
     eventually(lambda: gone.database not in (bouncer.folder / "logins.txt").read_text())
     assert eventually(lambda: is_refused(bouncer, gone))
+
+
+def test_a_new_login_reaches_it_and_the_old_one_is_refused(
+    bouncer: Any, tenants: list[Tenant], eventually: Any
+) -> None:
+    old = bouncer.platform.keys.placement(tenants[4].placement_id).conninfo_params()
+    rotate_login(bouncer.platform, tenants[4])
+    assert eventually(lambda: bouncer.connect(tenants[4]).close() is None)
+    with pytest.raises(psycopg.OperationalError, match="authentication failed"):
+        bouncer.connect(tenants[4], **old)
 
 
 def is_refused(bouncer: Any, tenant: Tenant) -> bool:

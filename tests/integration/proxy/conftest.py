@@ -1,6 +1,7 @@
 import http.client
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -49,9 +50,9 @@ def free_ports(count):
 
 
 @contextmanager
-def running(*command):
+def running(*command, **keywords):
     """A program in a process group of its own; killed whole at the end."""
-    process = subprocess.Popen(list(map(str, command)), start_new_session=True)
+    process = subprocess.Popen(list(map(str, command)), start_new_session=True, **keywords)
     try:
         yield process
     finally:
@@ -60,19 +61,27 @@ def running(*command):
         process.wait()
 
 
+def statuses():
+    """What the kernel says about each process."""
+    for path in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):  # it has ended
+            yield path.read_text()
+
+
 class Edge:
     """Two web processes and a proxy before them."""
 
-    def __init__(self, folder, kind):
+    def __init__(self, folder, kind, more=""):
         self.kind = kind
         base = free_ports(4)
         home = folder / "home"
         home.mkdir(parents=True)
         (home / SETTINGS_FILE).write_text(
-            f"https_port = {base}\nhttp_port = {base + 1}\nworker_port_base = {base + 2}\nmetrics_port = 0\n"
+            f"https_port = {base}\nhttp_port = {base + 1}\nworker_port_base = {base + 2}\nmetrics_port = 0\n{more}"
         )
         self.settings = load_settings(home)
         self.configuration = folder / f"{kind}.conf"
+        self.log = folder / f"{kind}.log"
         self.stack = ExitStack()
         self.workers = {}
 
@@ -88,8 +97,15 @@ class Edge:
     def start_proxy(self):
         command = [sys.executable, "-P", "-m", "strongroom", "--home", self.settings.home, "proxy", "config", self.kind]
         subprocess.run([*command, "--output", self.configuration], check=True, capture_output=True, timeout=60)
-        self.stack.enter_context(running(*command_of(self.kind, self.configuration)))
+        with self.log.open("wb") as log:
+            self.proxy = self.stack.enter_context(running(*command_of(self.kind, self.configuration), stderr=log))
         wait_for(self.answers, "the proxy does not answer")
+
+    def accounts(self):
+        """User and group of each process that serves: the children of the one that was started."""
+        fields = [dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line) for text in statuses()]
+        children = [field for field in fields if int(field["PPid"]) == self.proxy.pid]
+        return {(int(field["Uid"].split()[1]), int(field["Gid"].split()[1])) for field in children}
 
     def answers(self):
         try:
@@ -97,10 +113,10 @@ class Edge:
         except OSError:
             return False
 
-    def ask(self, host, *, method="GET", body=None, headers=()):
+    def ask(self, host, *, method="GET", body=None, headers=(), at="127.0.0.1"):
         """Status, headers and what the web process saw, over a new connection."""
         context = ssl.create_default_context(cafile=str(tls_files(self.settings).authority))
-        with socket.create_connection(("127.0.0.1", self.settings.https_port), 10) as plain:
+        with socket.create_connection((at, self.settings.https_port), 10) as plain:
             # The certificate names the workspaces that exist, and these do not.
             with context.wrap_socket(plain, server_hostname="localhost") as secure:
                 connection = http.client.HTTPConnection(host)
@@ -127,19 +143,47 @@ class Edge:
         return {host: self.worker_of(host) for host in HOSTS}
 
 
+@contextmanager
+def new_edge(reachable_tmp, kind, more=""):
+    folder = reachable_tmp / f"edge-{new_id()}"
+    folder.mkdir(mode=0o755)
+    one = Edge(folder, kind, more)
+    with one.stack:
+        one.start_worker(0)
+        yield one
+    shutil.rmtree(folder)
+
+
 @pytest.fixture(scope="module")
 def edge(reachable_tmp, request):
     """With the proxy whose name is the parameter; `none` is one web process alone."""
-    folder = reachable_tmp / f"edge-{new_id()}"
-    folder.mkdir(mode=0o755)
-    one = Edge(folder, request.param)
-    with one.stack:
-        one.start_worker(0)
+    with new_edge(reachable_tmp, request.param) as one:
         if one.kind != "none":
             one.start_worker(1)
             one.start_proxy()
         yield one
-    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def edge_everywhere(reachable_tmp, request):
+    """Like `edge`, and listens at all addresses of the machine."""
+    with new_edge(reachable_tmp, request.param, 'bind_host = "::"\n') as one:
+        one.start_worker(1)
+        one.start_proxy()
+        yield one
+
+
+@pytest.fixture
+def given_away(reachable_tmp, request):
+    """Like `edge`, without its proxy, and the home belongs to the account “daemon”. Only for root."""
+    owner = pwd.getpwnam("daemon")
+    with new_edge(reachable_tmp, request.param) as one:
+        one.start_worker(1)
+        for path in (one.settings.home, *one.settings.home.rglob("*")):
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+        yield one, owner
+    for path in Path("/run").glob(f"strongroom-nginx-{one.settings.https_port}*"):
+        path.rmdir() if path.is_dir() else path.unlink()
 
 
 @pytest.fixture(name="ports")

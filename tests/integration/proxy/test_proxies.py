@@ -52,8 +52,12 @@ if INSTALLED:
         assert (status, said["bytes"]) == (200, UPLOAD_LIMIT)
         status, headers, _ = edge.ask("tenant-1.localhost", method="POST", body=bytes(UPLOAD_LIMIT + 1))
         assert (status, headers.get_all("Strict-Transport-Security")) == (413, [HSTS])
-        log = edge.settings.log_dir / "nginx.log"
-        assert not log.exists() or "temporary file" not in log.read_text()
+        assert "temporary file" not in edge.log.read_text()
+
+    def test_what_serves_is_not_root(edge):
+        accounts = edge.accounts()
+        assert accounts
+        assert [account for account in accounts if 0 in account] == []
 
     def test_headers_of_the_portal_are_left_alone(edge):
         _, headers, _ = edge.ask("tenant-1.localhost")

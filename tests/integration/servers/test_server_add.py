@@ -125,6 +125,8 @@ def test_another_authority_is_not_believed(external_server: DebianServer, tmp_pa
         (NewServer(NAME, "uk"), RefusedError),
         (NewServer("second", REGION), RefusedError),
         (NewServer(NAME, REGION, connections=1000), CallError),
+        (NewServer(NAME, REGION, pooler=("127.0.0.1", 6432)), RefusedError),  # no certificate
+        (NewServer(NAME, REGION, pooler=("/nowhere", 6432)), RefusedError),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(

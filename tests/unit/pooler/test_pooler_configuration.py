@@ -8,7 +8,7 @@ from cryptography import x509
 from strongroom.config.errors import RefusedError
 from strongroom.platform.keys import DatabaseCredential
 from strongroom.platform.servers.records import Server
-from strongroom.provisioning.pooler.certificate import new_certificate, serves, trusted
+from strongroom.provisioning.pooler.certificate import new_certificate, serves, trusted, trusts
 from strongroom.provisioning.pooler.configuration import Plan, logins_text, rules_text, settings_text
 
 PLAN = Plan(Path("/etc/pgbouncer/main"), ("db1.example", 6432))
@@ -92,3 +92,9 @@ def test_a_new_certificate_is_trusted_beside_the_one_still_in_use() -> None:
     assert known == "".join(made[-4:])
     assert len({certificate.subject for certificate in certificates}) == 4  # OpenSSL tells them apart by that
     assert trusted(known, made[-1]) == known
+
+
+def test_one_of_several_trusted_certificates_has_to_name_the_host() -> None:
+    both = "".join(new_certificate(host)[1] for host in ("db1.example", "db2.example"))
+    assert [trusts(both, host) for host in ("db1.example", "db2.example", "db3.example")] == [True, True, False]
+    assert not trusts("", "db1.example")

@@ -1,10 +1,17 @@
 """`proxy config` writes what it was asked for, or says what to set first."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from strongroom import cli
+from strongroom.config.settings import load_settings
+from strongroom.platform.proxy import facts
+from strongroom.platform.proxy.facts import proxy_facts
+from strongroom.platform.proxy.haproxy import haproxy_configuration
+from strongroom.platform.proxy.nginx import nginx_configuration
 from strongroom.platform.web.tls import tls_files
 
 KINDS = ("nginx", "haproxy")
@@ -68,9 +75,34 @@ def test_an_ipv6_address_is_written_as_one(call):
     assert (code, "[::1]:9001" in out) == (0, True)
 
 
-def test_certificates_that_last_stay_as_they_are(call, tmp_path):
-    from strongroom.config.settings import load_settings
+@pytest.mark.parametrize("kind", KINDS)
+def test_everywhere_is_both_protocols(call, kind):
+    code, out, _ = call('worker_port_base = 9000\nhttps_port = 8443\nbind_host = "::"', kind)
+    assert (code, "0.0.0.0:8443" in out, "[::]:8443" in out) == (0, True, True)
 
+
+def test_what_root_starts_gives_way_to_the_account_of_the_home_and_its_primary_group(tmp_path, monkeypatch):
+    settings = load_settings(tmp_path / "home", worker_port_base=9000)
+    settings.home.mkdir()
+    entry = SimpleNamespace(pw_name="rooms", pw_gid=77)
+    monkeypatch.setattr(facts.pwd, "getpwuid", lambda _: entry)
+    monkeypatch.setattr(facts.pwd, "getpwnam", lambda _: entry)
+    monkeypatch.setattr(facts.grp, "getgrgid", lambda gid: SimpleNamespace(gr_name=f"group-{gid}"))
+    found = replace(proxy_facts(settings, 1), for_root=True)
+    assert "\nuser rooms group-77;\n" in nginx_configuration(found)
+    assert "    user rooms\n    group group-77\n" in haproxy_configuration(found)
+
+
+def test_an_account_without_a_name_is_one_sentence(call, monkeypatch):
+    def unknown(_):
+        raise KeyError
+
+    monkeypatch.setattr(facts.grp, "getgrgid", unknown)
+    code, _, err = call("worker_port_base = 9000", "haproxy")
+    assert (code, len(err.splitlines())) == (4, 1)
+
+
+def test_certificates_that_last_stay_as_they_are(call, tmp_path):
     call("worker_port_base = 9000", "nginx")
     files = tls_files(load_settings(tmp_path / "home"))
     before = [path.read_bytes() for path in (files.authority, files.server, files.proxy, files.worker)]
