@@ -83,7 +83,10 @@ def open_to_tenant(session: Session, names: Names) -> None:
 
 
 def close(session: Session, names: Names) -> None:
-    """Set the access list of a finished database, whoever it lets in; one that nobody may enter stays like that."""
+    """Set the access list of a finished database, whoever it lets in; one that nobody may enter stays like that.
+
+    Its settings, of which it should have none, go as well.
+    """
     grantees = session.execute(_GRANTEES, (names.database,)).fetchall()
     strangers = sql.SQL("").join(
         sql.SQL("REVOKE ALL ON DATABASE {} FROM {};").format(sql.Identifier(names.database), sql.Identifier(row[0]))
@@ -97,6 +100,7 @@ def close(session: Session, names: Names) -> None:
         REVOKE ALL ON DATABASE {database} FROM PUBLIC;
         GRANT CONNECT ON DATABASE {database} TO {role}, {migrator}, {backup};
         ALTER DATABASE {database} IS_TEMPLATE false;
+        ALTER DATABASE {database} RESET ALL;
         """,
     )
 

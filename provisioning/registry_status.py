@@ -12,13 +12,17 @@ from ..platform.metrics.records import Lease, ServerPlaces, TenantUse, busiest, 
 class Use:
     """Connections that one process holds of a server, or all of them together.
 
-    `limit` is how many they may be, `hit_rate` lies between 0 and 1 and is None before the first request.
+    `limit` is how many they may be, `hit_rate` lies between 0 and 1 and is None before the first request. `evictions`:
+    those closed to make room for another tenant's.
     """
 
     held: int
     busy: int
     limit: int | None
+    hits: int
+    misses: int
     hit_rate: float | None
+    evictions: int
     waits: int
     timeouts: int
     waiting: int
@@ -75,7 +79,10 @@ def _use(leases: list[Lease], limit: int | None) -> Use:
         held=sum(lease.count("open") for lease in leases),
         busy=sum(lease.count("busy") for lease in leases),
         limit=limit,
+        hits=sum(lease.count("hits") for lease in leases),
+        misses=sum(lease.count("misses") for lease in leases),
         hit_rate=hit_rate(leases),
+        evictions=sum(lease.count("evictions") for lease in leases),
         waits=sum(lease.count("waits") for lease in leases),
         timeouts=sum(lease.count("timeouts") for lease in leases),
         waiting=sum(lease.count("waiting") for lease in leases),

@@ -12,6 +12,7 @@ from ..platform.servers.records import Server
 from ..platform.tenants import placements
 from ..platform.tenants.records import PlacementState
 from . import database
+from .isolation.outside import placement_findings
 from .isolation.standing import Standing, standing
 from .locking import held
 from .names import Names
@@ -133,10 +134,13 @@ def _open_ones(seen: Standing) -> list[Names]:
 
 
 def _close(platform: Platform, server: Server, names: Names) -> None:
-    """Set access list and roles as they should be; what needs a superuser stays named by the gate."""
+    """Set access list and roles as they should be. Raises `FailedError` naming what only a superuser can mend."""
     try:
         with provisioner(platform, server) as session:
             database.close(session, names)
             make_roles(platform, session, names)
+            left = placement_findings(session, [names])
     except psycopg.Error as error:
         raise FailedError("its access list or its roles can only be mended by a superuser.") from error
+    if left:
+        raise FailedError(f"{left[0].where} {left[0].sentence}, which is not mended: only a superuser can change it.")

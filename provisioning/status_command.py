@@ -11,7 +11,8 @@ from ..platform.console.output import Output
 from .registry_status import RegistryUse, Use
 from .status import Check, check_health
 
-_COLUMNS = ("server", "process", "held", "limit", "hit_rate", "waits", "timeouts", "waiting", "breaker", "spares")
+_USE = ("held", "limit", "hit_rate", "evictions", "waits", "timeouts", "waiting", "breaker")
+_COLUMNS = ("server", "process", *_USE, "spares")
 
 
 @click.command(cls=Command, example="strongroom status --json\nstrongroom status -v")
@@ -20,7 +21,8 @@ def status(invocation: Invocation) -> None:
     """Say whether everything is healthy, or what is not. Exit code 1 if something is not.
 
     Then, for each server and each process, how many of the connections that it may hold are open, how often a request
-    found one, waited for one or got none in time. With -v the workspaces that were used most, by their ids.
+    found one, waited for one or got none in time, and how many were closed to make room for another workspace. With -v
+    the workspaces that were used most, by their ids.
     """
     health = check_health(invocation.settings)
     if invocation.as_json:

@@ -6,6 +6,7 @@ None of them destroys anything should it get through.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from ...tenant_schema.tables import audit_event
 from ..names import BACKUP, CONTROL, LOGINS, MIGRATOR, OWNER, OWNERS, PROVISIONER, TEMPLATE, TEMPLATE_OWNER, Names
 from .outside import SUPERUSER
 
@@ -117,7 +118,7 @@ _OBJECTS = (
     "CREATE PUBLICATION attack FOR ALL TABLES",
     "CREATE SUBSCRIPTION attack CONNECTION 'dbname=postgres' PUBLICATION attack WITH (connect = false)",
     "CREATE TABLESPACE attack LOCATION '/tmp'",
-    "UPDATE app.audit_event SET action = 'attack'",
+    *(f"UPDATE app.audit_event SET {one.name} = {one.name}" for one in audit_event.columns),  # noqa: S608 - ours
     "DELETE FROM app.audit_event",
     "TRUNCATE app.audit_event",
     "UPDATE app.alembic_version SET version_num = 'attack'",

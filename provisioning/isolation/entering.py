@@ -6,10 +6,8 @@ from typing import Any
 
 import psycopg
 
-from ...platform.control.platform import Platform
 from ...platform.servers.records import Server
 from ..names import BACKUP, CONTROL, MAINTENANCE, MIGRATOR, PROVISIONER, TEMPLATE, Names
-from .approach import login_parameters
 from .attempt import Attempt
 from .startup import refusal
 
@@ -31,9 +29,9 @@ _PATIENCE = 20.0  # seconds for a server that has no connection free
 class Doors:
     """One attacker's way to every door."""
 
-    def __init__(self, platform: Platform, server: Server, me: Names) -> None:
-        self._server, self._me = server, me
-        self._login = login_parameters(platform, server, me.pid, me.database)
+    def __init__(self, server: Server, me: Names, login: dict[str, Any]) -> None:
+        """`login`: the parameters with which the server lets `me` into its own database."""
+        self._server, self._me, self._login = server, me, login
 
     def attempts(self, others: Sequence[Names]) -> Iterator[Attempt]:
         """Try every other tenant's database, the platform's, replication, and other logins with this one's keys."""

@@ -37,6 +37,12 @@ _QUERIES = (
               OR a.privilege_type NOT IN ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'USAGE')
               OR (c.relname = 'audit_event' AND a.privilege_type NOT IN ('SELECT', 'INSERT'))
               OR (c.relname = 'alembic_version' AND a.privilege_type <> 'SELECT'))""",
+    # Rights on single columns stand apart from those on their table; nobody has any.
+    """SELECT 'grants ' || a.privilege_type || ' on ' || c.relname || '.' || t.attname || ' to '
+              || CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END
+       FROM pg_attribute t JOIN pg_class c ON c.oid = t.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace,
+            aclexplode(t.attacl) a
+       WHERE n.nspname = %(schema)s AND a.grantee <> %(owner)s::regrole""",
     "SELECT 'has the extension ' || extname FROM pg_extension WHERE extname <> 'plpgsql'",
     "SELECT 'has the foreign server ' || srvname FROM pg_foreign_server",
     "SELECT 'has the foreign data wrapper ' || fdwname FROM pg_foreign_data_wrapper",

@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 
+from ...config.errors import KeyMissingError
 from ...platform.control.platform import Platform
 from ...platform.servers.records import Server
 from ..names import Names
@@ -28,37 +29,60 @@ _REFUSALS = {
     "42704": "not installed",
     "58P01": "not installed",
 }
+_CLOSED = ("not currently accepting connections", "permission denied for database", "does not exist")
 
 
 def attack(platform: Platform, server: Server, me: Names, others: Sequence[Names]) -> Iterator[Attempt]:
     """Attack as the login of `me`: break out of its own database, reach `others`, enter theirs and the platform's.
 
-    The first of `others` that lets anybody in is the bystander whose session is attacked. Raises `psycopg.Error` when
+    The first of `others` that lets its login in is the bystander whose session is attacked. Raises `psycopg.Error` when
     the login cannot even enter its own database, so that silence is not taken for safety.
     """
-    with psycopg.connect(**login_parameters(platform, server, me.pid, me.database)) as session:
+    login = login_parameters(platform, server, me)
+    with psycopg.connect(**login) as session:
         session.execute("SELECT FROM app.setting")
         superuser = session.execute("SELECT quote_ident(pg_get_userbyid(10))").fetchone()  # no catalog is asked for it
         session.rollback()
         assert superuser is not None
         for one in attacks(me, others[0] if others else None, session.info.server_version, superuser[0]):
             yield _try(session, me, one)
-        if others:
-            yield from _across(platform, server, session, me, others[0])
-    yield from Doors(platform, server, me).attempts(others)
+        yield from _across(platform, server, session, me, others)
+    yield from Doors(server, me, login).attempts(others)
     yield from pooled_attempts(platform, server, me, others)
 
 
-def _across(platform: Platform, server: Server, session: Session, me: Names, other: Names) -> Iterator[Attempt]:
-    try:
-        theirs = psycopg.connect(**login_parameters(platform, server, other.pid, other.database))
-    except psycopg.OperationalError:
-        return  # retired: nobody is in it
+def _across(
+    platform: Platform, server: Server, session: Session, me: Names, others: Sequence[Names]
+) -> Iterator[Attempt]:
+    theirs = _bystander(platform, server, others)
+    if theirs is None:
+        return
+    if isinstance(theirs, str):
+        yield Attempt(me.role, "other sessions", "to meet a session of another tenant", None, theirs)
+        return
     with theirs:
         for one in signals(theirs.info.backend_pid):
             yield _try(session, me, one)
         if _lives(theirs):  # else it was ended, which has been counted
             yield from crossings(me.role, session, theirs)
+
+
+def _bystander(platform: Platform, server: Server, others: Sequence[Names]) -> Session | str | None:
+    """Return a session of the first that lets its login in; else the last refusal, None where nobody can be in."""
+    refused: str | None = None
+    for other in others:
+        try:
+            return psycopg.connect(**login_parameters(platform, server, other))
+        except psycopg.OperationalError as error:
+            refused = refused if _is_closed(error) else str(error)
+        except KeyMissingError:
+            continue  # dropped; of one that is not, the standing gate says so
+    return refused
+
+
+def _is_closed(error: psycopg.OperationalError) -> bool:
+    """Whether the database is retired, dropped or just being moved, so that its tenant cannot be in it."""
+    return any(words in str(error) for words in _CLOSED)
 
 
 def _lives(session: Session) -> bool:

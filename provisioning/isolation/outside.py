@@ -144,7 +144,8 @@ def placement_findings(session: Session, expected: Sequence[Names]) -> list[Find
     where = " WHERE g.rolname = ANY(%s) OR m.rolname = ANY(%s)"
     for row in session.execute(_MEMBERS + where, (names, names)):
         findings += _membership(row, set(logins), owners)
-    return findings
+    where = " WHERE r.rolname = ANY(%s) OR d.datname = ANY(%s)"
+    return findings + _settings(session.execute(_SETTINGS + where, (names, names)).fetchall(), set(names))
 
 
 def _missing(expected: Iterable[str], there: set[str], sentence: str) -> list[Finding]:

@@ -10,6 +10,7 @@ from ...platform.control.platform import Platform
 from ...platform.registry.address import tenant_address
 from ...platform.servers.records import Server
 from ..names import Names
+from .approach import possible_logins
 from .attempt import Attempt
 from .entering import PLATFORM_DATABASES
 
@@ -31,9 +32,7 @@ def pooled_attempts(platform: Platform, server: Server, me: Names, others: Seque
     """
     if server.pooler_host is None:
         return
-    credential = platform.keys.placement(me.pid).conninfo_params()
-    login: dict[str, Any] = {**tenant_address(server, platform.settings).parameters, **credential}
-    unreachable = _enter(login, dbname=me.database)
+    login, unreachable = _own_login(platform, server, me)
     if unreachable is not None:
         yield Attempt(me.role, "pooler", f"{me.database}, its own", None, unreachable)
         return
@@ -42,6 +41,17 @@ def pooled_attempts(platform: Platform, server: Server, me: Names, others: Seque
         yield _attempt(me, login, dbname=database)
     for other in neighbours:
         yield _attempt(me, login, user=other.role, dbname=other.database)
+
+
+def _own_login(platform: Platform, server: Server, me: Names) -> tuple[dict[str, Any], str | None]:
+    """Return the parameters that lead to the own database, or those tried last and how the pooler refuses them."""
+    login, unreachable = dict[str, Any](), None
+    for credential in possible_logins(platform.keys, me.pid):
+        login = {**tenant_address(server, platform.settings).parameters, **credential.conninfo_params()}
+        unreachable = _enter(login, dbname=me.database)
+        if unreachable is None:
+            break
+    return login, unreachable
 
 
 def _attempt(me: Names, login: dict[str, Any], **wanted: str) -> Attempt:

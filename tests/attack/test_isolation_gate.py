@@ -3,17 +3,23 @@
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from strongroom.platform.control.platform import Platform
+from strongroom.platform.control.tables import server as server_table
 from strongroom.platform.control.tables import verification
+from strongroom.platform.keys import KeyStore
+from strongroom.platform.servers import queries as servers
 from strongroom.platform.tenants import placements
 from strongroom.platform.tenants.records import PlacementState, Tenant
+from strongroom.provisioning.isolation.history import results
 from strongroom.provisioning.isolation.verify import verify_isolation
 from strongroom.provisioning.placements import drop_placement, prepare_database
+from strongroom.provisioning.rotate import rotate_login
 
 OnServer = Any  # of conftest.py, which no test can import
 
@@ -150,6 +156,11 @@ INSIDE = {
         "REVOKE UPDATE ON app.audit_event FROM {a}",
         "grants UPDATE on audit_event to {a}",
     ),
+    "a column of the audit log that can be changed": (
+        "GRANT UPDATE (detail) ON app.audit_event TO {a}",
+        "REVOKE UPDATE (detail) ON app.audit_event FROM {a}",
+        "grants UPDATE on audit_event.detail to {a}",
+    ),
     "another schema": ("CREATE SCHEMA public", "DROP SCHEMA public", "has the schema public"),
     "large objects": ("SELECT lo_create(777)", "SELECT lo_unlink(777)", "has large objects"),
     "a language for its login": (
@@ -281,3 +292,71 @@ def test_checking_while_workspaces_come_and_go_finds_nothing(platform: Platform,
         problems += verify_isolation(platform).problems()
     thread.join()
     assert problems == []
+
+
+@contextmanager
+def server_that_is_away(platform: Platform, folder: Path, name: str) -> Generator[None]:
+    platform.keys.create_server(name)
+    with platform.control.begin() as conn:
+        servers.put(conn, name=name, region_id="uk", kind="external", host=str(folder), port=1)
+    try:
+        yield
+    finally:
+        with platform.control.begin() as conn:
+            conn.execute(delete(server_table).where(server_table.c.name == name))
+
+
+def test_a_server_that_is_away_is_named_and_the_others_are_checked_all_the_same(
+    platform: Platform, on_server: OnServer, two: tuple[Tenant, Tenant], tmp_path: Path
+) -> None:
+    breaking, mending, sentence = (text.format(a=two[0].role) for text in OUTSIDE["an attribute"])
+    with server_that_is_away(platform, tmp_path, "away"), sabotage(on_server, "postgres", breaking, mending):
+        report = verify_isolation(platform)
+    assert [problem.split(":")[0] for problem in report.problems() if problem.startswith("away")] == [
+        "away was not checked to the end"
+    ]
+    assert sentence in report.problems()
+    with platform.control.connect() as conn:
+        (recorded,) = results(conn, 1)
+    assert not recorded["passed"]
+    assert any(problem.startswith("away ") for problem in recorded["problems"])
+
+
+def test_a_database_that_cannot_be_looked_into_is_named_and_the_others_are_checked_all_the_same(
+    platform: Platform, on_server: OnServer, two: tuple[Tenant, Tenant]
+) -> None:
+    shut = f"SET ROLE strongroom_owner; REVOKE CONNECT ON DATABASE {two[0].database} FROM strongroom_migrator"
+    opened = f"GRANT CONNECT ON DATABASE {two[0].database} TO strongroom_migrator"
+    breaking, mending, sentence = (text.format(a=two[1].database) for text in INSIDE["a table for everybody"])
+    with (
+        sabotage(on_server, "postgres", shut, opened),
+        sabotage(on_server, two[1].database, breaking, mending),
+    ):
+        problems = verify_isolation(platform).problems()
+    assert f"{two[0].database} could not be looked into: the migrator cannot enter it." in problems
+    assert f"{two[1].database} {sentence}." in problems
+
+
+def test_a_login_that_is_replaced_while_it_is_checked_is_no_gap(
+    platform: Platform, two: tuple[Tenant, Tenant], monkeypatch
+) -> None:
+    """Each time after the keys were read, and before the server is asked."""
+    store, replaced = type(platform.keys), list[str]()
+
+    def replaced_after(read: str) -> None:
+        original = getattr(store, read)
+
+        def reading(keys: KeyStore, pid: str) -> Any:
+            found = original(keys, pid)
+            if pid == two[0].placement_id and read not in replaced:
+                replaced.append(read)
+                rotate_login(platform, two[0])
+            return found
+
+        monkeypatch.setattr(store, read, reading)
+
+    replaced_after("placement")
+    replaced_after("placement_logins")
+    problems = verify_isolation(platform).problems()
+    assert not any(two[0].role in problem for problem in problems)
+    assert replaced == ["placement", "placement_logins"]

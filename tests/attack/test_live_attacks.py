@@ -9,10 +9,14 @@ import pytest
 
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.servers import queries as servers
+from strongroom.platform.servers.records import Server
 from strongroom.platform.tenants.records import Tenant
+from strongroom.provisioning import rotate
+from strongroom.provisioning.isolation import live
 from strongroom.provisioning.isolation.attempt import Attempt
 from strongroom.provisioning.isolation.crossing import crossings
 from strongroom.provisioning.isolation.live import attack
+from strongroom.provisioning.isolation.verify import verify_isolation
 from strongroom.provisioning.names import Names
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 
@@ -43,6 +47,11 @@ OPENED = {
         "REVOKE GRANT OPTION FOR SELECT ON app.expense FROM {a} CASCADE",
         {"GRANT SELECT ON app.expense TO PUBLIC", "GRANT SELECT ON app.expense TO {b}"},
     ),
+    "a column of the audit log": (  # nothing but its trigger is left then
+        "GRANT UPDATE (detail) ON app.audit_event TO {a}",
+        "REVOKE UPDATE (detail) ON app.audit_event FROM {a}",
+        {"UPDATE app.audit_event SET detail = detail"},
+    ),
     "temporary tables": (
         "GRANT TEMP ON DATABASE {a} TO {a}",
         "REVOKE TEMP ON DATABASE {a} FROM {a}",
@@ -54,6 +63,8 @@ OPENED = {
         {"CREATE ROLE attack LOGIN"},
     ),
 }
+
+TEMPORARY = ("GRANT TEMP ON DATABASE", "TO"), ("REVOKE TEMP ON DATABASE", "FROM")
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +125,87 @@ def test_messages_and_locks_are_heard_and_felt_inside_one_database(
     with first, second:
         stopped = {attempt.group for attempt in crossings(two[0].role, first, second) if attempt.layer}
     assert stopped == {"names"}
+
+
+@pytest.fixture
+def server(platform: Platform, embedded_server: EmbeddedServer) -> Server:
+    with platform.control.connect() as conn:
+        return servers.by_name(conn, "embedded")
+
+
+def names_of(tenant: Tenant) -> Names:
+    return Names(tenant.placement_id or "")
+
+
+@contextmanager
+def locked_out(server: EmbeddedServer, tenant: Tenant) -> Generator[None]:
+    """Give the login of a tenant a password that nobody knows."""
+    with server.connect_admin() as admin:
+        query = "SELECT rolpassword FROM pg_authid WHERE rolname = %s"
+        (verifier,) = admin.execute(query, (tenant.role,)).fetchone() or ("",)
+    locking, unlocking = (f"ALTER ROLE {tenant.role} PASSWORD '{word}'" for word in ("mine", verifier))
+    with opened(server, "postgres", locking, unlocking):
+        yield
+
+
+def test_another_one_is_the_bystander_where_the_first_cannot_log_in(
+    platform: Platform, embedded_server: EmbeddedServer, server: Server, two: tuple[Tenant, Tenant], tenant: Tenant
+) -> None:
+    with locked_out(embedded_server, tenant):
+        made = list(attack(platform, server, names_of(two[0]), [names_of(tenant), names_of(two[1])]))
+    assert [one for one in made if one.layer is None] == []
+    assert {"other sessions", "messages", "locks"} <= {one.group for one in made}
+
+
+def test_without_any_bystander_the_attacks_on_one_prove_nothing(
+    platform: Platform, embedded_server: EmbeddedServer, two: tuple[Tenant, Tenant]
+) -> None:
+    with locked_out(embedded_server, two[1]):
+        (unproved,) = through(platform, *two)
+    assert unproved.group == "other sessions"
+    assert "proves nothing" in unproved.sentence()
+
+
+def test_nobody_is_missed_in_a_database_that_lets_nobody_in(
+    platform: Platform, embedded_server: EmbeddedServer, two: tuple[Tenant, Tenant]
+) -> None:
+    shut, open_again = (f"ALTER DATABASE {two[1].database} ALLOW_CONNECTIONS {word}" for word in ("false", "true"))
+    with opened(embedded_server, "postgres", shut, open_again):
+        assert through(platform, *two) == []
+
+
+def test_what_got_through_counts_also_when_a_later_attack_cannot_be_made(
+    platform: Platform, embedded_server: EmbeddedServer, two: tuple[Tenant, Tenant], monkeypatch
+) -> None:
+    every_workspace = 1000
+
+    def broken(*_arguments: object) -> None:
+        raise psycopg.OperationalError
+
+    monkeypatch.setattr(live, "crossings", broken)
+    grant, revoke = (f"{word} {two[0].database} {to} {two[0].role}" for word, to in TEMPORARY)
+    with opened(embedded_server, "postgres", grant, revoke):
+        problems = verify_isolation(platform, live=every_workspace).problems()
+    assert f"{two[0].role} got through: CREATE TEMP TABLE attack (x int)." in problems
+    assert f"{two[0].database} could not be attacked to the end." in problems
+
+
+@pytest.mark.parametrize("moment", ["_set_verifier", "end_rotation"])
+def test_a_killed_rotation_keeps_nobody_from_attacking_with_the_right_login(
+    platform: Platform, server: Server, two: tuple[Tenant, Tenant], tenant: Tenant, monkeypatch, moment: str
+) -> None:
+    def killed(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(*((rotate, moment) if moment == "_set_verifier" else (type(platform.keys), moment)), killed)
+        with pytest.raises(KeyboardInterrupt):
+            rotate.rotate_login(platform, tenant)
+    assert not any(tenant.database in problem for problem in verify_isolation(platform).problems())
+    for me, other in ((tenant, two[0]), (two[0], tenant)):
+        made = list(attack(platform, server, names_of(me), [names_of(other)]))
+        assert [one for one in made if one.layer is None] == []
+        assert "messages" in {one.group for one in made}
 
 
 def reload_rules(server: EmbeddedServer, text: str) -> None:

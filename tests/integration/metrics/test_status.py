@@ -11,7 +11,8 @@ from strongroom.platform.tenants.ids import new_id
 from strongroom.provisioning.initialise import initialise_home
 from strongroom.provisioning.status import isolation_check
 
-COUNTERS = {"hits": 90, "misses": 10, "waits": 4, "timeouts": 1, "open": 7, "busy": 5, "waiting": 1}
+COUNTED = {"hits": 90, "misses": 10, "evictions": 3, "waits": 4, "timeouts": 1, "waiting": 1}
+COUNTERS = COUNTED | {"open": 7, "busy": 5}
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -40,7 +41,7 @@ def test_the_document_has_each_server_with_its_processes(status, report):
     process = report(COUNTERS | {"breaker": "half-open"})
     server = embedded(json.loads(status("--json")))
     use = next(one for one in server["processes"] if one["process"] == process)
-    expected = {"held": 7, "busy": 5, "limit": 3, "hit_rate": 0.9, "waits": 4, "timeouts": 1, "waiting": 1}
+    expected = COUNTED | {"held": 7, "busy": 5, "limit": 3, "hit_rate": 0.9}
     assert use == {"process": process, "kind": "web", "use": expected | {"breaker": "half-open"}}
     assert server["use"]["held"] >= 7
     assert server["spares"] >= 0
@@ -66,7 +67,7 @@ def test_people_see_a_line_per_process_and_the_busiest_only_when_they_ask(status
     process = report(COUNTERS | {"busiest": [{"tenant": tenant, "uses": 10_000_000, "open": 2}]})
     short = status()
     line = next(line for line in short.splitlines() if process in line)
-    assert line.split("\t")[1:6] == [f"web {process}", "7", "3", "90.0%", "4"]
+    assert line.split("\t")[1:7] == [f"web {process}", "7", "3", "90.0%", "3", "4"]
     assert tenant not in short
     assert f"{tenant}\tembedded\t10000000\t2" in status("-v").splitlines()
 

@@ -144,13 +144,38 @@ def test_access_lists_are_closed_and_roles_made_again(
         f"GRANT CONNECT, TEMP ON DATABASE {tenant.database} TO PUBLIC, strongroom_control",
         f"ALTER DATABASE {tenant.database} IS_TEMPLATE true",
         f"ALTER ROLE {tenant.role} CONNECTION LIMIT -1",
+        f"ALTER DATABASE {tenant.database} SET search_path = app",
     ]
     with sabotage(embedded_server, *opened):
-        assert len(found(platform)) >= 4
+        assert len(found(platform)) >= 5
     assert repair(platform, server).failed == []
     assert found(platform) == []
     with platform.registry.connect(tenant) as conn:
         assert conn.exec_driver_sql("SELECT count(*) FROM app.member").scalar_one() >= 0
+
+
+MENDED_BY_A_SUPERUSER = {
+    "has CREATEROLE": ("ALTER ROLE {a} CREATEROLE", "ALTER ROLE {a} NOCREATEROLE"),
+    "has settings of its own": ("ALTER ROLE {a} SET search_path = app", "ALTER ROLE {a} RESET ALL"),
+    "has settings of its own in {a}": (
+        "ALTER ROLE {a} IN DATABASE {a} SET search_path = app",
+        "ALTER ROLE {a} IN DATABASE {a} RESET ALL",
+    ),
+    "is a member of pg_monitor": ("GRANT pg_monitor TO {a}", "REVOKE pg_monitor FROM {a}"),
+}
+
+
+@pytest.mark.parametrize("left", MENDED_BY_A_SUPERUSER)
+def test_what_only_a_superuser_can_mend_is_not_called_mended(
+    platform: Platform, embedded_server: EmbeddedServer, server: Server, tenant: Tenant, left: str
+) -> None:
+    breaking, mending = (statement.format(a=tenant.role) for statement in MENDED_BY_A_SUPERUSER[left])
+    with sabotage(embedded_server, breaking):
+        made = repair(platform, server)
+    with sabotage(embedded_server, mending):
+        (failed,) = (sentence for sentence in made.failed if tenant.database in sentence)
+    assert f"{tenant.role} {left.format(a=tenant.role)}, which is not mended" in failed
+    assert not any(tenant.database in sentence for sentence in [*made.done, *found(platform)])
 
 
 def test_what_another_worker_is_busy_with_is_left_alone(platform: Platform, tenant: Tenant, server: Server) -> None:
