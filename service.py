@@ -14,7 +14,7 @@ import click
 from .backup import tasks as backup_tasks
 from .backup.runs import due_now
 from .children import LISTENING_PORTS, listening_ports
-from .config.settings import SETTINGS_FILE, Settings, load_settings
+from .config.settings import SETTINGS_FILE, Settings, default_home
 from .platform.console.commands import Command, pass_invocation
 from .platform.console.invocation import Invocation
 from .platform.console.output import Output
@@ -212,8 +212,7 @@ def _program(settings: Settings) -> str:
     )
     if called.name == "__main__.py":
         found = f"{sys.executable} -m strongroom"
-    same_home = load_settings().home == settings.home
-    return found if same_home else f"{found} --home {settings.home}"
+    return found if default_home() == settings.home else f"{found} --home {settings.home}"
 
 
 def _count(platform: Platform) -> tuple[int, int]:

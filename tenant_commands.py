@@ -7,6 +7,7 @@ tenant.commands = LaterCommands(
     __package__ or "strongroom",
     {
         "rename": ".provisioning.life_commands:rename",
+        "invite": ".provisioning.life_commands:invite",
         "clone": ".backup.life_commands:clone",
         "move": ".backup.life_commands:move",
     },

@@ -30,6 +30,10 @@ class StaleVersionError(RefusedError):
     """Raised when somebody else has saved the same object since it was opened."""
 
 
+class BusyError(RefusedError):
+    """Raised when another worker has the workspace in its hands: a repeat is refused no longer than that takes."""
+
+
 class ForbiddenError(StrongroomError):
     """Raised when the member's role does not permit the action."""
 

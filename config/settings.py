@@ -127,13 +127,18 @@ class Settings:
         return f"https://{host or self.base_domain}{port}"
 
 
+def default_home() -> Path:
+    """Return the home of a command that names none: `$STRONGROOM_HOME`, else `./var`."""
+    return _absolute(Path(os.environ.get("STRONGROOM_HOME") or "var"))
+
+
 def load_settings(home: Path | None = None, **overrides: Any) -> Settings:
-    """Read `strongroom.toml` of `home` (default: `$STRONGROOM_HOME`, else `./var`) and check every value.
+    """Read `strongroom.toml` of `home` (default: `default_home()`) and check every value.
 
     `overrides` replace what the file says; a value of `None` leaves it. Raises `CallError` that names the wrong line,
     `FailedError` when the file cannot be read.
     """
-    home = (home or Path(os.environ.get("STRONGROOM_HOME") or "var")).expanduser().absolute()
+    home = default_home() if home is None else _absolute(home)
     values = _read(home / SETTINGS_FILE) | {k: v for k, v in overrides.items() if v is not None}
     checked = {name: _checked(name, value) for name, value in values.items()}
     root = Path(checked.pop("backup_root", home.with_name(home.name + "-backups"))).expanduser()
@@ -147,6 +152,10 @@ def write_default_settings(home: Path) -> None:
     path = home / SETTINGS_FILE
     if not path.exists():
         path.write_text(TEMPLATE, encoding="utf-8")
+
+
+def _absolute(home: Path) -> Path:
+    return home.expanduser().absolute()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -188,6 +197,8 @@ _RANGES = {
     "web_threads": (1, 256),
     "connection_budget": (1, 5000),
     "connections_per_tenant": (1, 64),
+    "checkout_timeout": (0.1, 60),  # below, no login would be in time; above, a proxy has long given up
+    "tenant_cache_seconds": (0, 60),
     "bcrypt_cost": (4, 16),
     "spare_databases": (0, 1000),
 }

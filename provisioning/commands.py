@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..config.errors import CallError, FailedError, RefusedError
+from ..config.errors import BusyError, CallError, FailedError, StrongroomError
 from ..config.settings import Settings
 from ..platform.audit import queries as audit
 from ..platform.console.commands import Command, Group, pass_invocation
@@ -24,6 +24,7 @@ from . import lifecycle
 from .bulk.command import create_from
 from .create import invitation_link, provision, request_tenant
 from .initialise import initialise_home
+from .invitation import open_link
 from .load_csv import load_csv
 from .opening import open_home
 
@@ -50,7 +51,7 @@ def init(invocation: Invocation) -> None:
 
 @click.group(cls=Group)
 def tenant() -> None:
-    """Workspaces: create, list, show, suspend, resume, rename, clone, move, load."""
+    """Workspaces: create, list, show, suspend, resume, rename, invite, clone, move, load."""
 
 
 @tenant.command(
@@ -141,10 +142,11 @@ def list_(invocation: Invocation) -> None:
 @click.argument("slug")
 @pass_invocation
 def show(invocation: Invocation, slug: str) -> None:
-    """Show one workspace."""
+    """Show one workspace, with the link of its owner's invitation as long as that can be used."""
     settings = invocation.settings
     with open_home(settings) as platform:
-        invocation.output.record(tenant_row(settings, _by_slug(platform, slug)))
+        found = _by_slug(platform, slug)
+        invocation.output.record(tenant_row(settings, found) | {"invitation": _open_link(invocation, platform, found)})
 
 
 @tenant.command(example="strongroom tenant suspend acme --yes")
@@ -242,12 +244,21 @@ def _provisioned(platform: Platform, tenant_id: str) -> Tenant:
     while time.monotonic() < deadline:
         try:
             made = provision(platform, tenant_id)
-        except RefusedError:
+        except BusyError:
             time.sleep(0.1)
             continue
         if made.state is TenantState.ACTIVE:
             return made
     raise FailedError("The workspace is still being made; `strongroom tenant show` says when it is active.")
+
+
+def _open_link(invocation: Invocation, platform: Platform, tenant: Tenant) -> str | None:
+    """The owner's invitation; what the control database knows is shown without its database, too."""
+    try:
+        return open_link(platform, tenant)
+    except StrongroomError as error:
+        invocation.output.say(f"Whether an invitation is open is not known: {error}")
+        return None
 
 
 def _by_slug(platform: Platform, slug: str) -> Tenant:

@@ -13,7 +13,7 @@ import psycopg
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from ..config.errors import FailedError, RefusedError, StrongroomError, UnavailableError
+from ..config.errors import BusyError, FailedError, StrongroomError, UnavailableError
 from ..platform.control.platform import Platform
 from ..platform.mail.delivery import deliver_waiting
 from ..platform.servers import queries as servers
@@ -47,9 +47,9 @@ class Work(Site):
 def provision(platform: Platform, tenant_id: str, sessions: Sessions | None = None) -> Tenant:
     """Bring a pending tenant to `active` and return it; a tenant that is active already is returned as it is.
 
-    `sessions`: the provisioner's, kept by a caller who provisions many. Raises `RefusedError` when another worker takes
-    too long over it, `UnavailableError` when no server of the region can take it, `FailedError` with the reason, which
-    is recorded.
+    `sessions`: the provisioner's, kept by a caller who provisions many. Raises `BusyError` when another worker takes
+    too long over it, `UnavailableError` when no server of the region can take it, `RefusedError` when newer code has
+    upgraded the server's template, `FailedError` with the reason; each but the first is recorded.
     """
     with tenant_lock(platform, tenant_id):
         with platform.control.connect() as conn:
@@ -176,9 +176,9 @@ STEPS: tuple[Callable[[Work], None], ...] = (make_tenant_keys, *BUILDING, write_
 def tenant_lock(platform: Platform, tenant_id: str) -> Generator[None]:
     """Hold the tenant's life cycle for this process alone; the lock ends with the process, however that ends.
 
-    Raises `RefusedError` when another worker still holds it after `PATIENCE` seconds.
+    Raises `BusyError` when another worker still holds it after `PATIENCE` seconds.
     """
     with held(platform, f"tenant:{tenant_id}", PATIENCE) as mine:
         if not mine:
-            raise RefusedError("Another worker is changing this workspace right now; wait for it to finish.")
+            raise BusyError("Another worker is changing this workspace right now; wait for it to finish.")
         yield

@@ -9,7 +9,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
-from ..config.alembic_scripts import alembic_config, alembic_scripts
+from ..config.alembic_scripts import alembic_config, alembic_scripts, check_known, has_revision
 from .seeds import seed_categories
 from .tables import SCHEMA, metadata
 
@@ -33,7 +33,7 @@ def newest_revision(folder: Path = REVISIONS) -> str:
 
 def knows_revision(revision: str, folder: Path = REVISIONS) -> bool:
     """Say whether `upgrade` can start from this revision; it cannot if newer code made it."""
-    return any(script.revision == revision for script in alembic_scripts(folder).walk_revisions())
+    return has_revision(folder, revision)
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -49,11 +49,13 @@ def upgrade(
     A database that had none starts with the usual categories. The connection's role becomes the owner of what is made.
     It needs CREATE on the database unless the schema `app` is there and its own, and USAGE on the language plpgsql.
     Lock and statement time-outs (milliseconds) hold for the rest of the transaction. The caller commits.
+    Raises `RefusedError` for a database that newer code has upgraded.
     """
     connection.execute(_SETTINGS, {"lock_ms": str(lock_ms), "statement_ms": str(statement_ms)})
     if not connection.execute(_HAS_SCHEMA, {"schema": SCHEMA}).scalar_one():
         connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
-    fresh = current_revision(connection) is None
+    current = current_revision(connection)
+    check_known(folder, current, "a workspace's database")
     with (
         one_at_a_time,
         EnvironmentContext(
@@ -62,7 +64,7 @@ def upgrade(
     ):
         environment.configure(connection=connection, target_metadata=metadata, version_table_schema=SCHEMA)
         environment.run_migrations()
-    if fresh:
+    if current is None:
         seed_categories(connection)
     return newest_revision(folder)
 

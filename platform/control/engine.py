@@ -30,6 +30,7 @@ def control_engine(settings: Settings, keys: KeyStore) -> Engine:
         max_overflow=8,
         pool_timeout=settings.checkout_timeout,
         pool_pre_ping=True,  # the server may have been restarted since
+        hide_parameters=True,  # they hold names and sealed addresses, and messages end in logs
     )
 
 

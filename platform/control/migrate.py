@@ -7,7 +7,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, Engine, text
 
-from ...config.alembic_scripts import alembic_config, alembic_scripts
+from ...config.alembic_scripts import alembic_config, alembic_scripts, check_known
 from .tables import metadata
 
 _REVISIONS = Path(__file__).with_name("migrations")
@@ -27,10 +27,14 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def upgrade(engine: Engine) -> None:
-    """Run the revisions that are missing, all in one transaction. Idempotent."""
+    """Run the revisions that are missing, all in one transaction. Idempotent.
+
+    Raises `RefusedError` for a database that newer code has upgraded.
+    """
     with engine.begin() as connection:
         connection.execute(_TIME_OUTS)
         connection.execute(_ONE_AT_A_TIME)
+        check_known(_REVISIONS, current_revision(connection), "the control database")
         with EnvironmentContext(
             alembic_config(_REVISIONS), alembic_scripts(_REVISIONS), fn=_missing, destination_rev="head"
         ) as environment:

@@ -206,7 +206,7 @@ fleet_migration = Table(
     Column(
         "state",
         Text,
-        CheckConstraint("state IN ('pending', 'running', 'done', 'failed')", name="state"),
+        CheckConstraint("state IN ('pending', 'running', 'upgraded', 'differing', 'done', 'failed')", name="state"),
         nullable=False,
     ),
     Column("attempts", Integer, nullable=False, server_default=text("0")),

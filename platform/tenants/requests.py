@@ -6,6 +6,7 @@ Stands here and not in provisioning, because the public sign-up page asks too, a
 import base64
 import hashlib
 import hmac
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -72,20 +73,22 @@ def owner_email(conn: Connection, keys: KeyStore, tenant_id: str) -> str:
     return Sealer(keys.tenant(tenant_id), "control").open(sealed, "tenant.owner_email", *_PLACE).decode()
 
 
-def invitation_token(keys: KeyStore, tenant_id: str) -> str:
+def invitation_token(keys: KeyStore, tenant_id: str, again: UUID | None = None) -> str:
     """The token of the owner's invitation: the same each time, so that the link can be printed before it works.
 
-    Nobody without the platform's signing key can make it; the tenant's database keeps its SHA-256 only.
+    Nobody without the platform's signing key can make it; the tenant's database keeps its SHA-256 only. `again`: the id
+    of a later invitation, whose token is another one.
     """
-    digest = hmac.digest(keys.platform().signing, f"owner-invitation:{tenant_id}".encode(), "sha256")
+    which = f"owner-invitation:{tenant_id}" + (f":{again}" if again else "")
+    digest = hmac.digest(keys.platform().signing, which.encode(), "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-def invitation_token_hash(keys: KeyStore, tenant_id: str) -> bytes:
+def invitation_token_hash(keys: KeyStore, tenant_id: str, again: UUID | None = None) -> bytes:
     """What the workspace's database knows of the owner's invitation."""
-    return hashlib.sha256(invitation_token(keys, tenant_id).encode()).digest()
+    return hashlib.sha256(invitation_token(keys, tenant_id, again).encode()).digest()
 
 
-def invitation_link(settings: Settings, keys: KeyStore, tenant: Tenant) -> str:
+def invitation_link(settings: Settings, keys: KeyStore, tenant: Tenant, again: UUID | None = None) -> str:
     """Where the owner chooses a name and a password, once the workspace is active."""
-    return f"{settings.workspace_url(tenant.slug)}/invitation/{invitation_token(keys, tenant.id)}"
+    return f"{settings.workspace_url(tenant.slug)}/invitation/{invitation_token(keys, tenant.id, again)}"

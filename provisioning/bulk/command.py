@@ -30,7 +30,7 @@ def create_from(
     reason outside, `RefusedError` where one only contradicts what is there.
     """
     if report_to is not None:
-        check_writable(report_to)
+        check_writable(report_to, path)
     with open_home(invocation.settings) as platform:
         invocation.output.say(f"Checking {path} …")
         rows, wrong = read_rows(platform, path, plan, region)

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+import psycopg
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from ...config.errors import FailedError, NotFoundError, RefusedError, StrongroomError
+from ...config.errors import BusyError, FailedError, NotFoundError, RefusedError, StrongroomError
 from ...platform.audit import queries as audit
 from ...platform.control.platform import Platform
 from ...platform.keys import FieldCipher
@@ -59,10 +61,12 @@ def make_one(platform: Platform, sessions: Sessions, row: Row, operator: str) ->
             _check_owner(platform, tenant, row)
         expenses = _load_once(platform, tenant, row, operator)
         platform.registry.forget(tenant)  # there are more to come than connections
-    except FailedError as error:
+    except (FailedError, BusyError) as error:
         kind, sentence = Kind.FAILED, str(error)
     except StrongroomError as error:
         kind, sentence = Kind.REFUSED, str(error)
+    except (psycopg.Error, DBAPIError):
+        kind, sentence = Kind.FAILED, "The database server refused a step or went away; repeat the command."
     return Outcome(row.line, row.slug, kind, expenses, time.monotonic() - began, sentence)
 
 
@@ -72,9 +76,11 @@ def _request(platform: Platform, row: Row, operator: str) -> tuple[Kind, Tenant]
         try:
             tenant = tenants.by_slug(conn, row.slug)
         except NotFoundError:
-            return Kind.CREATED, _ask(platform, conn, row, operator)
-        if tenant.name != row.name:
-            raise _conflict(row, "another name")
+            made = _ask(platform, conn, row, operator)
+            if made is not None:
+                return Kind.CREATED, made
+            tenant = tenants.by_slug(conn, row.slug)
+        _check_same(row, tenant)
         if tenant.state is not TenantState.PENDING:
             return Kind.THERE, tenant
         if owner_email(conn, platform.keys, tenant.id) != row.owner:
@@ -82,11 +88,24 @@ def _request(platform: Platform, row: Row, operator: str) -> tuple[Kind, Tenant]
         return Kind.CONTINUED, tenant
 
 
-def _ask(platform: Platform, conn: Connection, row: Row, operator: str) -> Tenant:
-    """Ask without a job: this process provisions. A pending one that it leaves is found by the periodic job."""
-    made = register_tenant(
-        conn, platform.keys, slug=row.slug, name=row.name, owner_email=row.owner, plan=row.plan, region=row.region
-    )
+def _check_same(row: Row, tenant: Tenant) -> None:
+    """Raise `RefusedError` where the list itself says something else than what is there."""
+    for what in ("name", *row.named):
+        if getattr(tenant, what) != getattr(row, what):
+            raise _conflict(row, f"another {what}")
+
+
+def _ask(platform: Platform, conn: Connection, row: Row, operator: str) -> Tenant | None:
+    """Ask without a job: this process provisions. A pending one that it leaves is found by the periodic job.
+
+    None where somebody else, such as a second run, has asked in this very moment.
+    """
+    try:
+        made = register_tenant(
+            conn, platform.keys, slug=row.slug, name=row.name, owner_email=row.owner, plan=row.plan, region=row.region
+        )
+    except RefusedError:
+        return None
     audit.record(conn, operator, "tenant.created", made.id, {"plan": made.plan, "region": made.region})
     return made
 

@@ -61,9 +61,16 @@ class Report:
         )
 
 
-def check_writable(path: Path) -> None:
-    """Raise `CallError` unless a report can be written to `path`: said before the work, not after it."""
-    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+def check_writable(path: Path, source: Path) -> None:
+    """Raise `CallError` unless a report on the list `source` can be written to `path`: said before the work."""
+    try:
+        exists = path.exists()
+        same, writable = exists and path.samefile(source), os.access(path if exists else path.parent, os.W_OK)
+    except OSError as error:
+        raise CallError(f"The report cannot be written to {path}: {error.strerror}.") from error
+    if same:
+        raise CallError(f"The report would replace the list {source}; name another file for it.")
+    if path.is_dir() or not writable:
         raise CallError(f"The report cannot be written to {path}.")
 
 

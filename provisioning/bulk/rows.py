@@ -17,12 +17,16 @@ from ...tenant_schema.queries.settings import BASE_CURRENCY, DEFAULTS
 
 NEEDED = ("slug", "name", "owner")
 _NOTHING: list[str] = []
+_LONGEST_SHOWN = 80
 COLUMNS = (*NEEDED, "plan", "region", "currency", "expenses")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One workspace to be. `currency` and `expenses` are None where the list says nothing of them."""
+    """One workspace to be. `currency` and `expenses` are None where the list says nothing of them.
+
+    `named`: which of plan and region stand in the list itself, so that what is there must agree.
+    """
 
     line: int
     slug: str
@@ -32,6 +36,7 @@ class Row:
     region: str
     currency: str | None = None
     expenses: Path | None = None
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +147,7 @@ class _Reader:
             region=self._one_of("region", known.regions, known.region),
             currency=currency,
             expenses=self._expenses(currency or str(DEFAULTS[BASE_CURRENCY]), owner),
+            named=tuple(column for column in ("plan", "region") if self._cells.get(column)),
         )
 
     def _read(self, column: str, check: Callable[[str], str]) -> str:
@@ -166,9 +172,9 @@ class _Reader:
         name = self._cells.get("expenses")
         if not name:
             return None
-        path = (self._known.folder / name).resolve()
-        if not path.is_relative_to(self._known.folder.resolve()) or not path.is_file():
-            self.wrong.append(Wrong(self._line, f"expenses: there is no file {name} beside the list."))
+        path = self._beside(name)
+        if path is None:
+            self.wrong.append(Wrong(self._line, f"expenses: there is no file {_shown(name)} beside the list."))
             return None
         try:
             rejected = check_csv(path, currency, owner)
@@ -177,3 +183,18 @@ class _Reader:
         else:
             self.wrong += [Wrong(self._line, f"{name}, line {bad.line}: {bad.sentence}") for bad in rejected]
         return path
+
+    def _beside(self, name: str) -> Path | None:
+        """The file of that name in the list's folder, or below; None where there is none, or can be none."""
+        folder = self._known.folder.resolve()
+        try:
+            path = (folder / name).resolve()
+            return path if path.is_relative_to(folder) and path.is_file() else None
+        except (OSError, ValueError):  # longer than a name may be, or with a NUL in it
+            return None
+
+
+def _shown(name: str) -> str:
+    """A name as it can stand in a message, whatever the cell holds."""
+    printable = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    return printable if len(printable) <= _LONGEST_SHOWN else f"{printable[:_LONGEST_SHOWN]}…"

@@ -64,7 +64,8 @@ def migrate_fleet(platform: Platform, wish: Wish | None = None, say: Say = lambd
     """Bring every tenant's database, every spare and every template to the newest revision.
 
     Tenants are served meanwhile. What failed stays as it was, is in the report and is tried again by the next run; so
-    is what a killed run has left. Raises `RefusedError` when another run is at work.
+    is what a killed run has left. What differs from the template is compared again by each run until it is mended.
+    Raises `RefusedError` when another run is at work.
     """
     wish, began = wish or Wish(), time.monotonic()
     with _alone(platform):
@@ -76,17 +77,17 @@ def migrate_fleet(platform: Platform, wish: Wish | None = None, say: Say = lambd
 def _migrate(platform: Platform, wish: Wish, say: Say) -> Report:
     report = Report(newest_revision(wish.folder))
     with platform.control.connect() as conn:
-        idle = not queries.behind(conn, report.revision)
+        idle = not (queries.behind(conn, report.revision) or queries.unproven(conn, report.revision))
     ready = _prepare_templates(platform, wish, report, idle=idle)
     with platform.control.begin() as conn:  # once more: what was copied from a template until now is behind as well
         everything, behind = queries.databases(conn), queries.behind(conn, report.revision)
         queries.plan(conn, report.revision, [one.placement_id for one in behind])
     report.current, report.left = len(everything) - len(behind), len(behind)
     able = [one for one in behind if one.server in ready]
-    if able:
-        order = Order(ready, wish.folder, wish.patience, wish.parallel, _needs_python(able, wish.folder))
-        with workers(platform, order) as staff:
-            _upgrade_all(staff, able, wish, report, say)
+    order = Order(ready, wish.folder, wish.patience, wish.parallel, _needs_python(able, wish.folder))
+    with workers(platform, order) as staff:
+        _upgrade_all(staff, able, wish, report, say)
+        _compare_all(platform, staff, order, report, say)
     return report
 
 
@@ -111,23 +112,28 @@ def _prepare_templates(
 
 def _upgrade_all(staff: Workers, able: list[Database], wish: Wish, report: Report, say: Say) -> None:
     canaries, others = divided(able, wish.canaries)
-    done: list[Database] = []
     for canary in canaries:
-        done += _upgrade(staff, [canary], 0, report, say)
+        _upgrade(staff, [canary], 0, report, say)
         if report.failed:
             report.stopped = f"the canary {canary.label} failed"
-            break
-    else:
-        done += _upgrade(staff, others, wish.budget, report, say)
-    for outcome in staff.compare(done):
+            return
+    _upgrade(staff, others, wish.budget, report, say)
+
+
+def _compare_all(platform: Platform, staff: Workers, order: Order, report: Report, say: Say) -> None:
+    """Compare with the template what this run has upgraded, and what an earlier one has left differing or unseen."""
+    with platform.control.connect() as conn:
+        unproven = [one for one in queries.unproven(conn, report.revision) if one.server in order.servers]
+    for outcome in staff.compare(unproven):
+        with platform.control.begin() as conn:
+            queries.compared(conn, report.revision, outcome.database.placement_id, outcome.failure)
         if outcome.failure:
             (report.differing if outcome.differs else report.failed).append(outcome)
             say(f"{outcome.database.label}: {outcome.failure}")
 
 
-def _upgrade(staff: Workers, databases: Iterable[Database], budget: int, report: Report, say: Say) -> list[Database]:
-    """Upgrade until the budget of failures is overdrawn; return what is at the newest revision now."""
-    done: list[Database] = []
+def _upgrade(staff: Workers, databases: Iterable[Database], budget: int, report: Report, say: Say) -> None:
+    """Upgrade until the budget of failures is overdrawn."""
     within_budget = takewhile(lambda _: len(report.failed) <= budget, databases)
     for outcome in staff.upgrade(within_budget):
         report.left -= not outcome.busy
@@ -138,11 +144,9 @@ def _upgrade(staff: Workers, databases: Iterable[Database], budget: int, report:
             report.current += 1
         elif not outcome.busy:
             report.upgraded += 1
-            done.append(outcome.database)
             say(f"{outcome.database.label} done")
     if len(report.failed) > budget:
         report.stopped = f"more than {budget} failed"
-    return done
 
 
 def divided(databases: list[Database], canaries: int) -> tuple[list[Database], list[Database]]:

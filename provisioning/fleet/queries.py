@@ -84,6 +84,15 @@ def plan(conn: Connection, revision: str, ids: Iterable[str]) -> None:
         )
 
 
+def unproven(conn: Connection, revision: str) -> list[Database]:
+    """Return those at `revision` that a run has upgraded and none has found to be what the template is."""
+    rows = select(fleet_migration.c.placement_id).where(
+        fleet_migration.c.revision == revision, fleet_migration.c.state != "done"
+    )
+    statement = _DATABASE.where(placement.c.schema_revision == revision, placement.c.id.in_(rows))
+    return [Database(*row) for row in conn.execute(statement)]
+
+
 def outcome(conn: Connection, revision: str) -> dict[str, int]:
     """Return how many databases are in which state of the upgrade to `revision`."""
     counted = select(fleet_migration.c.state, func.count()).where(fleet_migration.c.revision == revision)
@@ -91,7 +100,7 @@ def outcome(conn: Connection, revision: str) -> dict[str, int]:
 
 
 def failures(conn: Connection, revision: str) -> list[Failure]:
-    """Return what failed in the upgrade to `revision` and has not been cured since."""
+    """Return what failed in the upgrade to `revision`, or differs after it, and has not been cured since."""
     statement = (
         select(
             fleet_migration.c.placement_id,
@@ -101,7 +110,7 @@ def failures(conn: Connection, revision: str) -> list[Failure]:
             fleet_migration.c.changed_at,
         )
         .select_from(fleet_migration.join(placement).outerjoin(tenant, placement.c.tenant_id == tenant.c.id))
-        .where(fleet_migration.c.revision == revision, fleet_migration.c.state == "failed")
+        .where(fleet_migration.c.revision == revision, fleet_migration.c.state.in_(("failed", "differing")))
         .where(placement.c.state.in_(("current", "ready")))
         .order_by(tenant.c.slug, placement.c.id)
     )
@@ -118,7 +127,10 @@ def start(conn: Connection, revision: str, database: Database) -> bool:
 
 
 def finish(conn: Connection, revision: str, database: Database) -> None:
-    """Note that the database is at `revision`; its tenant gets a new generation, so that connections are renewed."""
+    """Note that the database is at `revision`, to be compared with the template.
+
+    Its tenant gets a new generation, so that connections are renewed.
+    """
     conn.execute(_FINISH, {"revision": revision, "id": database.placement_id, "tenant": database.tenant_id})
 
 
@@ -131,6 +143,12 @@ def settle(conn: Connection, revision: str, placement_id: str) -> None:
 def fail(conn: Connection, revision: str, placement_id: str, sentence: str) -> None:
     """Note why the database is as it was."""
     values = {"state": "failed", "failure": sentence, "changed_at": func.now()}
+    conn.execute(update(fleet_migration).where(*_this(revision, placement_id)).values(values))
+
+
+def compared(conn: Connection, revision: str, placement_id: str, difference: str | None) -> None:
+    """Note that the database is what the template is, or in which sentence it is not."""
+    values = {"state": "differing" if difference else "done", "failure": difference, "changed_at": func.now()}
     conn.execute(update(fleet_migration).where(*_this(revision, placement_id)).values(values))
 
 
@@ -147,7 +165,7 @@ _TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtextextended(:key, 0))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))")
 _FINISH = text("""
 WITH done AS (
-    UPDATE fleet_migration SET state = 'done', failure = NULL, changed_at = now()
+    UPDATE fleet_migration SET state = 'upgraded', failure = NULL, changed_at = now()
     WHERE revision = :revision AND placement_id = :id
 ), placed AS (
     UPDATE placement SET schema_revision = :revision WHERE id = :id

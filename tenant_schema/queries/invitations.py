@@ -39,6 +39,12 @@ _OPEN = (
 )
 _BY_TOKEN = select(*_COLUMNS).where(invitation.c.token_hash == bindparam("token_hash"), *_OPEN)
 _LIST = select(*_COLUMNS).where(*_OPEN).order_by(invitation.c.created_at, invitation.c.id)
+_OF_OWNER = (
+    select(*_COLUMNS, invitation.c.accepted_at.is_not(None).label("accepted"))
+    .where(invitation.c.role == "owner", invitation.c.invited_by.is_(None))
+    .order_by(invitation.c.created_at.desc(), invitation.c.id.desc())
+    .limit(1)
+)
 _ACCEPT = (
     update(invitation)
     .where(invitation.c.token_hash == bindparam("the_token"), *_OPEN)
@@ -76,6 +82,12 @@ def ever_sent(conn: Connection, email_index: bytes, role: str) -> bool:
     """Say whether this address was ever invited to that role, whatever became of it."""
     sent = select(invitation.c.id).where(invitation.c.email_index == email_index, invitation.c.role == role)
     return conn.execute(sent.limit(1)).first() is not None
+
+
+def of_owner(conn: Connection) -> tuple[Invitation, bool] | None:
+    """Return the newest invitation by which the platform, no member, invited an owner, and whether it was accepted."""
+    row = conn.execute(_OF_OWNER).one_or_none()
+    return None if row is None else (Invitation(*row[:-1]), row.accepted)
 
 
 def by_token(conn: Connection, token_hash: bytes, now: datetime) -> Invitation | None:

@@ -4,7 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +16,13 @@ from sqlalchemy import func, select
 from strongroom.platform.audit import queries as audit
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.ids import new_id
+from strongroom.platform.tenants.requests import register_tenant
 from strongroom.platform.tenants.states import TenantState
+from strongroom.provisioning import create as create_module
+from strongroom.provisioning.building import provisioner_sessions
+from strongroom.provisioning.bulk import making
+from strongroom.provisioning.bulk.making import Kind
+from strongroom.provisioning.bulk.rows import Row
 from strongroom.tenant_schema.queries.settings import base_currency
 from strongroom.tenant_schema.tables import expense
 
@@ -59,6 +68,18 @@ def create(as_json):
     return run
 
 
+@pytest.fixture
+def row():
+    slug = f"b-{new_id()}"
+    return Row(2, slug, "Bulk", f"owner@{slug}.example", "free", "uk")
+
+
+def make(platform, row):
+    """What becomes of a row in this process."""
+    with provisioner_sessions(platform) as sessions:
+        return making.make_one(platform, sessions, row, "somebody")
+
+
 def states(platform, slugs):
     with platform.control.connect() as conn:
         known = {tenant.slug: tenant.state for tenant in tenants.list_all(conn)}
@@ -79,7 +100,8 @@ def test_a_list_becomes_workspaces_with_their_spending_and_a_repeat_does_nothing
     source = make_list(4, plan="team", currency="USD", expenses="spent.csv")
     pending = source.slugs[3]
     row = source.rows[3]
-    assert as_json("tenant", "create", pending, "--name", row["name"], "--owner", row["owner"])[0] == 0
+    asked = ("tenant", "create", pending, "--name", row["name"], "--owner", row["owner"], "--plan", "team")
+    assert as_json(*asked)[0] == 0
     code, document = create(source, "--parallel", "2", "--report", str(tmp_path / "report.csv"))
     assert (code, counts(document)) == (0, outcome(created=3, continued=1)), document
     assert (document["rows"], document["expenses"], document["failures"]) == (4, 8, [])
@@ -87,7 +109,7 @@ def test_a_list_becomes_workspaces_with_their_spending_and_a_repeat_does_nothing
         with platform.control.connect() as conn:
             tenant = tenants.by_slug(conn, slug)
             actions = {entry.action for entry in audit.newest(conn, tenant_id=tenant.id)}
-        assert tenant.plan == ("free" if slug == pending else "team")
+        assert tenant.plan == "team"
         assert actions == {"tenant.created", "tenant.loaded"}
         with platform.registry.connect(tenant) as conn, conn.begin():
             assert conn.scalar(select(func.count()).select_from(expense)) == 2
@@ -170,6 +192,88 @@ def test_what_contradicts_the_list_is_refused_and_the_rest_is_made(create, platf
     ]
     assert "another name" in document["failures"][0]["sentence"]
     assert "another owner" in document["failures"][1]["sentence"]
+
+
+def test_a_plan_or_region_that_has_changed_in_the_list_is_a_contradiction(create, make_list):
+    source = make_list(2, plan="pro", region="uk")
+    assert create(source)[0] == 0
+    source.rows[0]["plan"] = "team"
+    source.write()
+    code, document = create(source)
+    assert (code, counts(document)) == (4, outcome(already_there=1, refused=1))
+    assert "another plan" in document["failures"][0]["sentence"]
+    for row in source.rows:
+        row["plan"] = row["region"] = ""  # the list says nothing, so it contradicts nothing
+    source.write()
+    assert create(source, "--plan", "team")[0] == 0
+
+
+def test_a_row_from_another_region_is_a_contradiction(platform, tenant):
+    row = Row(2, tenant.slug, tenant.name, f"owner@{tenant.slug}.example", tenant.plan, "eu", named=("region",))
+    made = make(platform, row)
+    assert (made.kind, "another region" in made.sentence) == (Kind.REFUSED, True)
+
+
+def test_names_that_no_file_can_have_are_wrong_rows(strongroom, make_list):
+    source = make_list(2, expenses="x" * 300)
+    source.rows[1]["expenses"] = "a\0b.csv"
+    source.write()
+    code, out, err = strongroom("tenant", "create", "--from", str(source.path))
+    assert code == 2, err
+    assert [line.partition(": ")[0] for line in out.splitlines()] == ["line 2", "line 3"]
+    assert "there is no file a\N{REPLACEMENT CHARACTER}b.csv beside the list" in out
+    assert "x" * 100 not in out
+
+
+def test_a_report_never_replaces_the_list(strongroom, make_list, tmp_path):
+    source = make_list(1)
+    before = source.path.read_bytes()
+    (tmp_path / "same.csv").symlink_to(source.path)
+    for name in (str(source.path), str(tmp_path / "same.csv")):
+        code, _, err = strongroom("tenant", "create", "--from", str(source.path), "--report", name)
+        assert (code, "would replace the list" in err) == (2, True)
+    assert strongroom("tenant", "create", "--from", str(source.path), "--report", "x" * 300)[0] == 2
+    assert source.path.read_bytes() == before
+
+
+def test_a_workspace_in_other_hands_is_cured_by_a_repeat(platform, row, monkeypatch):
+    with platform.control.begin() as conn:
+        asked = {"slug": row.slug, "name": row.name, "owner_email": row.owner, "plan": row.plan, "region": row.region}
+        pending = register_tenant(conn, platform.keys, **asked)
+    monkeypatch.setattr(create_module, "PATIENCE", 0.0)
+    with create_module.tenant_lock(platform, pending.id):
+        busy = make(platform, row)
+    assert (busy.kind, "Another worker" in busy.sentence) == (Kind.FAILED, True)
+    assert make(platform, row).kind is Kind.CONTINUED
+
+
+@pytest.mark.parametrize(("module", "step"), [(making.audit, "record"), (making.workspace_settings, "mark_once")])
+def test_a_session_that_the_server_ends_is_a_failure_that_a_repeat_cures(platform, row, monkeypatch, module, step):
+    def ended(conn, *_):
+        conn.exec_driver_sql("SELECT pg_terminate_backend(pg_backend_pid())")
+
+    row = replace(row, currency="USD")
+    with monkeypatch.context() as broken:
+        broken.setattr(module, step, ended)
+        failed = make(platform, row)
+    assert (failed.kind, failed.sentence) == (
+        Kind.FAILED,
+        "The database server refused a step or went away; repeat the command.",
+    )
+    assert make(platform, row).kind in {Kind.CREATED, Kind.THERE}
+
+
+def test_of_two_runs_at_once_the_slower_goes_on_with_what_the_other_asked_for(platform, row):
+    barrier = threading.Barrier(2)
+
+    def one(_number):
+        barrier.wait()
+        return make(platform, row)
+
+    with ThreadPoolExecutor(2) as pool:
+        kinds = {made.kind for made in pool.map(one, range(2))}
+    assert Kind.CREATED in kinds
+    assert kinds <= {Kind.CREATED, Kind.CONTINUED, Kind.THERE}
 
 
 def test_expenses_that_have_changed_since_are_not_loaded_a_second_time(create, make_list):

@@ -6,6 +6,7 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
+from strongroom.config.errors import RefusedError
 from strongroom.platform.audit import queries as audit
 from strongroom.platform.control import migrate
 from strongroom.platform.control.platform import Platform
@@ -53,3 +54,25 @@ def test_audit_entries_of_one_tenant_are_found(platform: Platform) -> None:
         audit.record(conn, "root", "looked", tenant_id="abc")
         audit.record(conn, "root", "looked", tenant_id="xyz")
         assert [entry.tenant_id for entry in audit.newest(conn, tenant_id="abc")] == ["abc"]
+
+
+def test_a_newer_control_database_is_refused_and_left_alone(platform: Platform) -> None:
+    newest = migrate.newest_revision()
+    _stamp(platform, "9999")
+    try:
+        with pytest.raises(RefusedError, match="9999 of the control database is newer"):
+            migrate.upgrade(platform.control)
+    finally:
+        _stamp(platform, newest)
+    migrate.upgrade(platform.control)
+
+
+def _stamp(platform: Platform, revision: str | None) -> None:
+    with platform.control.begin() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_a_refused_statement_is_told_without_its_values(platform: Platform) -> None:
+    with pytest.raises(DBAPIError) as refused, platform.control.connect() as conn:
+        conn.execute(text("SELECT CAST(:name AS text) FROM nowhere"), {"name": "Anna Smith"})
+    assert "Anna Smith" not in str(refused.value)

@@ -203,11 +203,32 @@ def test_a_missing_index_is_found_afterwards(platform, server, fleet, revisions)
         definition = session.execute("SELECT pg_get_indexdef('app.ix_expense_spent_on_id'::regclass)").fetchone()
         session.execute("DROP INDEX app.ix_expense_spent_on_id")
     report = migrate(platform, folder)
+    repeated = migrate(platform, folder)  # has nothing to upgrade, and does not forget
     assert [one.database.slug for one in report.differing] == [odd.slug]
-    assert not report.complete
+    assert [one.database.slug for one in repeated.differing] == [odd.slug]
+    assert (repeated.upgraded, report.complete, repeated.complete) == (0, False, False)
+    with platform.control.connect() as conn:
+        assert [one.slug for one in queries.failures(conn, report.revision)] == [odd.slug]
     with inside(platform, server, odd) as session:
         assert definition
         session.execute(definition[0])
+    assert migrate(platform, folder).complete
+    with platform.control.connect() as conn:
+        assert set(queries.outcome(conn, report.revision)) == {"done"}
+
+
+def test_a_run_that_was_killed_before_it_compared_leaves_that_to_the_next(platform, server, fleet, revisions) -> None:
+    folder, odd = revisions(column("unseen")), fleet[4]
+    with inside(platform, server, odd) as session:
+        definition = session.execute("SELECT pg_get_indexdef('app.ix_expense_spent_on_id'::regclass)").fetchone()
+        session.execute("DROP INDEX app.ix_expense_spent_on_id")
+    assert killed_at("compared", 1, platform, folder) == -9
+    report = migrate(platform, folder)
+    assert (report.upgraded, [one.database.slug for one in report.differing]) == (0, [odd.slug])
+    with inside(platform, server, odd) as session:
+        assert definition
+        session.execute(definition[0])
+    assert migrate(platform, folder).complete
 
 
 def test_a_failing_canary_stops_everything(platform, server, fleet, revisions) -> None:
@@ -364,14 +385,17 @@ with open_platform(load_settings(Path(sys.argv[1]))) as platform:
 """
 
 
+def killed_at(moment: str, count: int, platform: Platform, folder: Path) -> int:
+    """Run `fleet migrate` in a process that kills itself when it calls `queries.<moment>` for the `count`th time."""
+    arguments = [str(platform.settings.home), str(folder), moment, str(count)]
+    run = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=60)
+    return run.returncode
+
+
 @pytest.mark.parametrize("moment", ["start", "finish", "release"])
 def test_a_killed_run_is_taken_up_again(platform, server, fleet, revisions, moment) -> None:
     folder = revisions(column(f"killed_{moment}"))
-    home = str(platform.settings.home)
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, home, str(folder), moment, "3"], check=False, capture_output=True, timeout=60
-    )
-    assert killed.returncode == -9, killed.stderr.decode()
+    assert killed_at(moment, 3, platform, folder) == -9
     for one in fleet:  # what is stamped is what is there, at the moment of the kill too
         there = f"added_killed_{moment}" in added(platform, server, one)
         assert there == (stamped(platform, server, one) == newest_revision(folder))

@@ -3,17 +3,22 @@
 import subprocess
 import sys
 
+import pytest
+
+from strongroom.config.errors import RefusedError
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.servers import queries as servers
+from strongroom.platform.servers.records import Server
 from strongroom.platform.tenants import placements
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.ids import new_id
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.tenants.states import TenantState
-from strongroom.provisioning.create import request_tenant
-from strongroom.provisioning.names import MAINTENANCE, PROVISIONER
-from strongroom.provisioning.sessions import open_as
-from strongroom.provisioning.template import ensure_template, mark
+from strongroom.provisioning.create import provision, request_tenant
+from strongroom.provisioning.names import MAINTENANCE, PROVISIONER, TEMPLATE, TEMPLATE_OWNER
+from strongroom.provisioning.sessions import migrator, open_as, provisioner
+from strongroom.provisioning.template import ensure_template, exclusively_opened, mark
+from strongroom.tenant_schema.migrate import newest_revision
 
 MAKER = """
 import sys
@@ -57,3 +62,28 @@ def test_databases_are_made_while_the_template_is_refreshed_again_and_again(plat
         made = [tenants.by_id(conn, tenant_id) for ids in asked for tenant_id in ids]
         assert {(tenant.state, tenant.failure) for tenant in made} == {(TenantState.ACTIVE, None)}
         assert all(len(placements.of_tenant(conn, tenant.id)) == 1 for tenant in made)
+
+
+def test_an_older_release_says_why_it_can_make_no_workspace(platform: Platform) -> None:
+    asked = ask(platform)
+    with platform.control.connect() as conn:
+        server = servers.by_name(conn, "embedded")
+    _stamp(platform, server, "9999")
+    try:
+        with pytest.raises(RefusedError, match="9999 of a workspace's database is newer"):
+            provision(platform, asked.id)
+    finally:
+        _stamp(platform, server, newest_revision())
+    with platform.control.connect() as conn:
+        assert "newer than this version" in (tenants.by_id(conn, asked.id).failure or "")
+    made = provision(platform, asked.id)
+    assert (made.state, made.failure) == (TenantState.ACTIVE, None)
+
+
+def _stamp(platform: Platform, server: Server, revision: str) -> None:
+    """What a release that knows `revision` leaves behind."""
+    with provisioner(platform, server) as session, exclusively_opened(session):
+        with migrator(platform, server, TEMPLATE) as inside:
+            inside.execute(f'SET ROLE "{TEMPLATE_OWNER}"')  # pyright: ignore[reportArgumentType]
+            inside.execute("UPDATE app.alembic_version SET version_num = %s", (revision,))
+        mark(session, revision)

@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import CheckConstraint, Connection, Engine, select, text, update
 
+from strongroom.config.errors import RefusedError
 from strongroom.tenant_schema.migrate import current_revision, newest_revision, upgrade
 from strongroom.tenant_schema.seeds import CATEGORIES, seed_categories
 from strongroom.tenant_schema.tables import SCHEMA, category, metadata
@@ -89,6 +90,13 @@ def test_without_commit_nothing_has_happened(databases: Databases) -> None:
         connection.rollback()
         assert current_revision(connection) is None
         assert connection.execute(text("SELECT to_regclass('app.expense')")).scalar_one() is None
+
+
+def test_a_database_that_newer_code_has_upgraded_is_refused_and_left_alone(conn: Connection) -> None:
+    conn.execute(text("UPDATE app.alembic_version SET version_num = '9999'"))
+    with pytest.raises(RefusedError, match="9999 of a workspace's database is newer"):
+        upgrade(conn)
+    assert current_revision(conn) == "9999"
 
 
 def test_threads_do_not_run_each_others_migrations(databases: Databases) -> None:

@@ -57,6 +57,12 @@ def test_what_the_call_says_wins_over_the_file(tmp_path: Path) -> None:
         ('backup_root = ".."', "must not contain each other"),
         ("production = true", "encrypted disks"),
         ("production = true\ndisk_encryption_attested = true\nbcrypt_cost = 4", "at least 12"),
+        ("tenant_cache_seconds = -1", "between 0 and 60"),
+        ("tenant_cache_seconds = nan", "between 0 and 60"),
+        ("tenant_cache_seconds = inf", "between 0 and 60"),
+        ("checkout_timeout = 0", "between 0.1 and 60"),
+        ("checkout_timeout = nan", "between 0.1 and 60"),
+        ("checkout_timeout = 1e400", "between 0.1 and 60"),
         ("= what", "not valid TOML"),
     ],
 )

@@ -33,11 +33,13 @@ ALTER TABLE placement
         CONSTRAINT ck_placement_spare CHECK (NOT spare OR tenant_id IS NULL);
 CREATE INDEX ix_placement_spare ON placement (server_name, schema_revision) WHERE spare AND state = 'ready';
 
--- The schema upgrade of all tenants: one row per database and revision, so that it can be resumed.
+-- The schema upgrade of all tenants: one row per database and revision, so that it can be resumed. `upgraded` has the
+-- revision and was not compared with the template yet, `differing` is not what the template is.
 CREATE TABLE fleet_migration (
     revision text NOT NULL,
     placement_id text NOT NULL CONSTRAINT fk_fleet_migration_placement_id REFERENCES placement (id),
-    state text NOT NULL CONSTRAINT ck_fleet_migration_state CHECK (state IN ('pending', 'running', 'done', 'failed')),
+    state text NOT NULL CONSTRAINT ck_fleet_migration_state
+        CHECK (state IN ('pending', 'running', 'upgraded', 'differing', 'done', 'failed')),
     attempts integer NOT NULL DEFAULT 0,
     failure text,
     changed_at timestamptz NOT NULL DEFAULT now(),
