@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from flask import Flask, Response, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from ...config import errors
@@ -25,6 +26,7 @@ class Page:
 
 NOWHERE = Page(404, "There is nothing here", "Check the address: no page answers to it.")
 BROKEN = Page(500, "Something broke on our side", "Nothing was changed, and we have a record of it to look into.")
+BUSY = Page(503, "Busy right now", "Please try again in a few seconds; nothing was lost.")
 LOST = Page(  # whether a commit that was under way is kept, nobody can tell
     503, "Interrupted", "The database was interrupted. Look whether your last change is there, then try again."
 )
@@ -39,7 +41,8 @@ TABLE: dict[type[Exception], Page] = {
     ),
     errors.ForbiddenError: Page(403, "You may not do this"),
     errors.FailedError: Page(503, "Not available right now"),
-    errors.UnavailableError: Page(503, "Busy right now", "Please try again in a few seconds; nothing was lost."),
+    errors.UnavailableError: BUSY,
+    PoolTimeoutError: BUSY,  # all connections to the control database are in use
     errors.VerificationError: BROKEN,
     errors.KeyMissingError: BROKEN,
     OperationalError: LOST,  # a session was ended or a statement cancelled, a server restarts: a repeat helps

@@ -11,6 +11,7 @@ from ....config.errors import CallError
 from ...web import tenant
 from ...web.member import current
 from ...web.permissions import Permission, requires
+from ..expenses import service as expense_service
 from . import files, service
 from .service import Shown, Stored
 
@@ -24,7 +25,7 @@ INERT = "default-src 'none'; sandbox; frame-ancestors 'none'"
 @requires(Permission.SPEND)
 def upload() -> ResponseReturnValue:
     """Store what was dropped or photographed: into the pane of an open form, or as the beginning of an expense."""
-    held = _held()
+    held, expense_id = _held(), _expense_id()
     try:
         stored = [_store(file) for file in _uploaded()]
     except files.TooLargeError as error:
@@ -36,7 +37,7 @@ def upload() -> ResponseReturnValue:
     ids = [*held, *(one.id for one in stored)]
     if request.form.get("pane"):
         return make_response(_pane(ids, twins=stored))
-    return _begin_expense(ids, stored)
+    return _begin_expense(ids, stored, expense_id)
 
 
 @blueprint.get("/<uuid:receipt_id>/preview")
@@ -102,8 +103,20 @@ def _store(file: FileStorage) -> Stored:
 
 
 def _held() -> list[UUID]:
+    """The receipts that the form has already. Raises `NotFoundError` for one that the member may not see."""
+    ids = [_read_id(text) for text in request.form.getlist("receipt")]
+    return [service.find(tenant.connection(), current(), one).id for one in dict.fromkeys(ids)]
+
+
+def _expense_id() -> UUID | None:
+    """The expense whose form it is, if that is saved already. Raises `NotFoundError` as `_held` does."""
+    text = request.form.get("expense")
+    return expense_service.find(tenant.connection(), current(), _read_id(text)).id if text else None
+
+
+def _read_id(text: str) -> UUID:
     try:
-        return [UUID(text) for text in request.form.getlist("receipt")]
+        return UUID(text)
     except ValueError as error:
         raise CallError("This form is damaged; reload the page.") from error
 
@@ -113,10 +126,9 @@ def _pane(ids: list[UUID], *, error: str | None = None, twins: list[Stored] | No
     return render_template("receipts/pane.html", receipts=shown_receipts(ids), error=error, twins=known)
 
 
-def _begin_expense(ids: list[UUID], stored: list[Stored]) -> ResponseReturnValue:
+def _begin_expense(ids: list[UUID], stored: list[Stored], expense_id: UUID | None) -> ResponseReturnValue:
     if any(one.same_as for one in stored):
         flash("You have uploaded this receipt before; check that the expense is not there already.", "warning")
-    expense_id = request.form.get("expense", "")
     target = (
         url_for("expenses.show", expense_id=expense_id, receipt=[str(one) for one in ids])
         if expense_id

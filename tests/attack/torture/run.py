@@ -20,7 +20,7 @@ from strongroom.provisioning.postgres.setup import set_up
 
 
 def main() -> int:
-    """Run, print what happened, return 1 for any wrong marker or other problem."""
+    """Run, print what happened, return 1 for any wrong marker, too many refusals, or another problem."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that nothing is left behind
     parent = Path(tempfile.mkdtemp(prefix="strongroom-torture-", dir="/tmp"))
     parent.chmod(0o755)  # PostgreSQL's account must get in
@@ -58,6 +58,7 @@ def run(home: Path, chosen: argparse.Namespace) -> int:
         borrowed=chosen.borrowed,
         seed=chosen.seed,
         pace=chosen.pace,
+        patience=0.2 if chosen.crashes else 0.0,
         weights=WEIGHTS | {"crash": chosen.crashes},
         announce=Progress().count,
     )

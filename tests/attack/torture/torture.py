@@ -15,7 +15,7 @@ from offices import MARGIN, Office, Offices
 from saboteur import WEIGHTS, Admin, Saboteur
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from uses import FAULTS, CancelledRequest, FaultError, ask_registry, ask_web, install_views
+from uses import FAULTS, OWN, REFUSED, Answer, CancelledRequest, FaultError, ask_registry, ask_web, install_views
 
 from strongroom.config.errors import StrongroomError
 from strongroom.platform.control.platform import Platform, open_platform
@@ -41,6 +41,8 @@ class Plan:
     web: float = 0.2  # share of requests that go through the whole application
     faulty: float = 0.3  # share of requests in which something goes wrong
     borrowed: float = 0.1  # share of the clean requests that borrow the connection itself, or see a real page
+    least: float = 0.35  # of the requests over each door, answered with the own marker: half of what is usual
+    patience: float = 0.0  # seconds that whoever was refused waits; else the refusals of a restart use up the requests
     seed: int = 1
     pace: float = 0.05  # longest pause of the saboteur
     weights: dict[str, int] = field(default_factory=lambda: dict(WEIGHTS))
@@ -52,6 +54,8 @@ class Report:
     """What happened. `problems` must be empty."""
 
     outcomes: Counter[str] = field(default_factory=Counter[str])
+    doors: Counter[str] = field(default_factory=Counter[str])  # requests over the registry, and over the web
+    served: Counter[str] = field(default_factory=Counter[str])  # those of them that were answered with the own marker
     faults: Counter[str] = field(default_factory=Counter[str])
     sabotage: Counter[str] = field(default_factory=Counter[str])
     stats: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
@@ -66,8 +70,18 @@ class Report:
     def wrong_markers(self) -> int:
         return sum(self.outcomes[one] for one in ("wrong marker", "wrong address", "wrong session", "too late"))
 
+    def refusing(self, least: float) -> list[str]:
+        """A sentence for each door that answered fewer with the own marker: whoever is refused sees nothing wrong."""
+        return [
+            f"Only {self.served[door]:,} of {asked:,} requests over the {door} were answered with their own marker, "
+            f"not {least:.0%}: look at the outcomes for what refuses the rest."
+            for door, asked in self.doors.items()
+            if self.served[door] < least * asked
+        ]
+
     def __str__(self) -> str:
         lines = [f"{self.requests:,} requests in {self.seconds:.0f} s, wrong markers: {self.wrong_markers}"]
+        lines += [f"own marker over the {door}: {self.served[door] / asked:.0%}" for door, asked in self.doors.items()]
         for title, counts in (("outcomes", self.outcomes), ("faults", self.faults), ("sabotage", self.sabotage)):
             lines += [f"{title}:", *(f"  {number:>9,}  {what}" for what, number in counts.most_common())]
         lines += [f"registry: {stats}" for stats in self.stats]
@@ -99,7 +113,8 @@ def torture(platform: Platform, admin: Admin, make: Callable[[], Tenant], plan: 
         finally:
             report.seconds = time.monotonic() - began
             saboteur.stop()
-        report.sabotage, report.problems = saboteur.counts, report.problems + saboteur.problems
+        report.sabotage = saboteur.counts
+        report.problems += saboteur.problems + report.refusing(plan.least)
         _settle(offices, tested, admin, plan, report)
     return report
 
@@ -118,6 +133,8 @@ def _ask(offices: Offices, tested: list[Platform], apps: list[Flask], plan: Plan
     for user in users:
         user.join()
         report.outcomes += user.outcomes
+        report.doors += user.doors
+        report.served += user.served
         report.faults += user.faults
         report.problems += user.problems
 
@@ -130,6 +147,8 @@ class _User(threading.Thread):
     ) -> None:
         super().__init__(name=f"user-{seed}", daemon=True)
         self.outcomes: Counter[str] = Counter()
+        self.doors: Counter[str] = Counter()
+        self.served: Counter[str] = Counter()
         self.faults: Counter[str] = Counter()
         self.problems: list[str] = []
         self._offices = offices
@@ -168,11 +187,18 @@ class _User(threading.Thread):
         except CancelledRequest:
             self.problems.append(f"{fault}: a cancelled request escaped")
             return
-        self.outcomes[answer.outcome] += 1
+        self._count("web" if web else "registry", answer)
         if fault:
             self.faults[fault] += 1
         if answer.wrong and len(self.problems) < 20:
             self.problems.append(f"{answer.outcome}: {answer.wrong}")
+        if answer.outcome.startswith(REFUSED):
+            time.sleep(self._plan.patience)
+
+    def _count(self, door: str, answer: Answer) -> None:
+        self.outcomes[answer.outcome] += 1
+        self.doors[door] += 1
+        self.served[door] += answer.outcome == OWN
 
 
 def _settle(offices: Offices, tested: list[Platform], admin: Admin, plan: Plan, report: Report) -> None:

@@ -46,6 +46,8 @@ FORBIDDEN = (
     "SET session_replication_role = replica",
     "SET SESSION AUTHORIZATION strongroom_provisioner",
 )
+OWN = "own marker"  # the outcome that shows something: whoever is refused can see nothing wrong
+REFUSED = "refused"  # how the outcome of a refusal begins
 FAULTS = (
     "error", "raise", "cancel", "half", "left", "owner", "forbidden", "close", "terminate", "slow", "generator",
 )  # fmt: skip
@@ -144,7 +146,7 @@ def judge(
         return Answer("wrong address", f"{tenant_id} answered at {slug}")
     if late and offices.was_closed(tenant_id, began, ended):
         return Answer("too late", f"{tenant_id} answered {offices.stale} seconds after it was closed")
-    return Answer("own marker")
+    return Answer(OWN)
 
 
 def _in_transaction(registry: Registry, used: Tenant, fault: str, pick: random.Random) -> Seen:
@@ -184,7 +186,7 @@ _USES: dict[str, Callable[[Registry, Tenant, str, random.Random], Seen]] = {
 
 def _refusal(error: Exception, fault: str) -> Answer:
     if isinstance(error, StrongroomError):
-        return Answer(f"refused: {type(error).__name__}")
+        return Answer(f"{REFUSED}: {type(error).__name__}")
     original = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(original, DISCONNECTED):  # a saboteur ended or cancelled the session
         return Answer("disconnected")
@@ -236,7 +238,7 @@ def ask_web(offices: Offices, app: Flask, office: Office, fault: str) -> Answer:
         return Answer(f"injected: {fault}") if fault in INJECTED else Answer("broken", f"{fault}: 500")
     if status not in {200, 409} or (status == 409 and fault != "half"):
         expected = {401, 403, 404, 503} | ({303} if fault == "profile" else set())
-        return Answer(f"refused: {status}", None if status in expected else f"{path}: {status}")
+        return Answer(f"{REFUSED}: {status}", None if status in expected else f"{path}: {status}")
     if fault in {"sign-in", "profile"}:
         return _judge_page(offices, slug, began, body, fault)
     tenant_id, database, *seen = json.loads(body)
@@ -252,7 +254,7 @@ def _judge_page(offices: Offices, slug: str, began: float, body: str, page: str)
         everybody = {one.id: one.person if page == "profile" else one.name for one in offices.open.values()}
     shown = [tenant_id for tenant_id, name in everybody.items() if name in body]
     if all(offices.may_answer(slug, tenant_id, began) for tenant_id in shown):
-        return Answer("own marker" if len(shown) == 1 else "own page", None if len(shown) <= 1 else f"{shown} on one")
+        return Answer(OWN if len(shown) == 1 else "own page", None if len(shown) <= 1 else f"{shown} on one")
     return Answer("wrong marker", f"{page} of {slug} shows {shown}")
 
 

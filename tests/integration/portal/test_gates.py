@@ -1,12 +1,17 @@
 """What stands before the pages: the state of the workspace, and the size of what is sent."""
 
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from strongroom.platform.control.platform import open_platform
 from strongroom.platform.tenants import queries
 from strongroom.platform.tenants.states import TenantState
 from strongroom.platform.web import tenant
+from strongroom.platform.web.app import create_app
 from strongroom.platform.web.permissions import Permission, Role, requires
 from strongroom.tenant_schema.queries import settings
 
@@ -29,6 +34,17 @@ def test_a_workspace_that_is_not_active_says_so(portal: Portal, state: TenantSta
     finally:
         set_state(portal, TenantState.ACTIVE)
     assert browser.get("/members").status_code == 200
+
+
+def test_while_every_connection_to_the_control_database_is_in_use_the_site_says_when_to_return(portal: Portal) -> None:
+    settings = replace(portal.platform.settings, checkout_timeout=0.1)
+    with open_platform(settings) as busy, ExitStack() as held:
+        with suppress(PoolTimeoutError):
+            while True:
+                held.enter_context(busy.control.connect())
+        answer = create_app(busy).test_client().get("/workspace?name=acme", base_url="https://localhost")
+    assert (answer.status_code, "Busy right now" in answer.text) == (503, True)
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 def test_more_than_an_upload_may_have_is_refused(portal: Portal) -> None:

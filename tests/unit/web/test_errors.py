@@ -4,6 +4,7 @@ import psycopg
 import pytest
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import InterfaceError, OperationalError, PendingRollbackError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from strongroom.config import errors
@@ -31,6 +32,7 @@ from strongroom.platform.web.errors import TABLE, page_for
         (InterfaceError("x", None, psycopg.InterfaceError("x"), connection_invalidated=True), 503),
         (InterfaceError("x", None, psycopg.InterfaceError("x")), 500),
         (PendingRollbackError("x"), 503),
+        (PoolTimeoutError("x"), 503),
         (NotFound(), 404),
         (MethodNotAllowed(), 405),
         (RequestEntityTooLarge(), 413),
