@@ -15,7 +15,7 @@ from ..keys import DatabaseCredential
 from .address import TenantAddress
 from .breaker import Breaker, ServerUnreachableError
 from .budget import Budget
-from .connection import ServerFullError, TenantConnection
+from .connection import ServerFullError, TenantConnection, TenantFullError
 from .leases import limit_of
 
 _FULL_PAUSE = 0.05  # seconds until a server that had no room is asked again
@@ -55,6 +55,8 @@ class ServerAccess:
             self.breaker.admit()
             try:
                 connection = self._opened(credential, database, address, timeout)
+            except TenantFullError:
+                raise  # waiting here would keep all others from connecting
             except ServerFullError:
                 if time.monotonic() + _FULL_PAUSE >= deadline:
                     raise

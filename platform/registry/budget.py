@@ -181,7 +181,7 @@ class Budget(Generic[C]):
                 ledger.waiters.append(waiter)
         if victim:
             self._close_first(victim[0], key)
-        else:
+        elif ledger.size < self._most:
             self._wake()
         return waiter
 

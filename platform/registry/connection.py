@@ -35,15 +35,20 @@ _OPTIONS = " ".join(f"-c {name}={value}" for name, value in _SETTINGS.items())
 _SET = "".join(f"SET {name} = '{value}';" for name, value in _SETTINGS.items()).encode()
 _WHO = b"SELECT pg_catalog.current_database(), session_user"
 # libpq passes on no error code of a login that failed, so the server's words have to do (53300; PgBouncer's own).
-_NO_ROOM = ("too many clients", "too many connections", "remaining connection slots", "no more connections allowed")
+_NO_ROOM = ("too many clients", "remaining connection slots", "no more connections allowed")
+_NO_ROOM_FOR_TENANT = ("too many connections for role", "too many connections for database")
 _NOT_SERVING = ("the database system is", "terminating connection")  # 57P01 to 57P03: it starts, stops or recovers
 
 
 class ServerFullError(UnavailableError):
-    """Raised when a server, or its limit for a role, has no room for one more connection."""
+    """Raised when a server has no room for one more connection."""
 
     def __init__(self) -> None:
         super().__init__("Too many people are using this right now; try again in a moment.", retry_after=2)
+
+
+class TenantFullError(ServerFullError):
+    """Raised when a server has room, but not for one more connection of this tenant."""
 
 
 class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
@@ -139,6 +144,8 @@ class TenantConnection(psycopg.Connection[tuple[Any, ...]]):
 
 def _failure(said: str) -> UnavailableError:
     """Return what a login that failed with these words means."""
+    if any(phrase in said for phrase in _NO_ROOM_FOR_TENANT):
+        return TenantFullError()
     if any(phrase in said for phrase in _NO_ROOM):
         return ServerFullError()
     if "FATAL" in said and not any(phrase in said for phrase in _NOT_SERVING):

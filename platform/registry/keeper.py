@@ -25,13 +25,16 @@ from ..tenants.ids import new_id
 from . import queries
 from .access import ServerAccess
 from .changes import Changes
-from .leases import LEASE_SECONDS, PROVISIONAL_LIMIT, Claim, Grant, grant, wanted
+from .leases import FLOOR, LEASE_SECONDS, PROVISIONAL_LIMIT, Claim, Grant, grant, wanted
+from .places import Demand
 from .queries import Control
 from .trust import Trust
 
 _BEAT_SECONDS = 1.0  # between two renewals when nothing happens
 _SHORTEST_ROUND = 0.05
 _RENEWAL_PAUSE = 0.01  # at least, between two renewals that somebody asked for
+_VAIN_PAUSE = 0.1  # the same after one that was asked for and changed nothing
+_SETTLING_SECONDS = 2.5  # after touch is found again, until every other process has said again what it holds
 _ANNOUNCE_PAUSE = 0.2  # at least, between two requests to the other processes
 _FIRST_BACK_OFF, _LAST_BACK_OFF = 0.05, 1.0
 _STOP_SECONDS = 5.0
@@ -60,7 +63,9 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._stopping = False
         self._asked = False  # for a renewal before its time
-        self._next_poll = self._next_beat = self._last_renewal = 0.0
+        self._next_poll = self._next_beat = self._last_renewal = self._settles = 0.0
+        self._renewal_pause = _RENEWAL_PAUSE
+        self._counters_due = True
         self._announced: dict[str, float] = {}
         self._waking, self._woken = socket.socketpair()
         self._waking.setblocking(False)
@@ -102,6 +107,9 @@ class Keeper:
                     self._serve(conn)
             except (psycopg.Error, StrongroomError, OSError) as error:
                 _logger.warning("Out of touch with the control database: %s", error)
+            except Exception:  # without this thread the process would hear of nothing any more, for good
+                _logger.exception("The registry's keeper begins anew.")
+            self._settles = time.monotonic() + _SETTLING_SECONDS
             if time.monotonic() - began > _LAST_BACK_OFF:
                 back_off = _FIRST_BACK_OFF
             self._pause(back_off)
@@ -142,14 +150,15 @@ class Keeper:
                 self._changes.tenant(tenant_id, generation, (slug,))
             self._trust.confirm(began)
             self._next_poll = began + self._interval
-        if began >= self._next_beat:
+        if is_beat := began >= self._next_beat:
             queries.put_process(conn, self.process_id, self._kind)
             self._next_beat = began + _BEAT_SECONDS
-            self._asked = True
-        if self._asked and began >= self._last_renewal + _RENEWAL_PAUSE:
+            self._asked = self._counters_due = True
+        if self._asked and began >= self._last_renewal + self._renewal_pause:
             self._asked = False
-            for access in self._accesses():
-                self._renew(conn, access)
+            changed = [self._renew(conn, access) for access in self._accesses()]
+            self._renewal_pause = _RENEWAL_PAUSE if is_beat or any(changed) else _VAIN_PAUSE
+            self._counters_due = False
             self._last_renewal = time.monotonic()
 
     @property
@@ -158,22 +167,25 @@ class Keeper:
         seconds = self._trust.seconds
         return min(_BEAT_SECONDS, max(_SHORTEST_ROUND, seconds / 2)) if seconds else _BEAT_SECONDS
 
-    def _renew(self, conn: Control, access: ServerAccess) -> None:
-        """Have the lease decided anew. Growth counts once it is committed; what shrinks is reported when it is gone."""
+    def _renew(self, conn: Control, access: ServerAccess) -> bool:
+        """Have the lease decided anew; say whether that changed anything.
+
+        Growth counts once it is committed; what shrinks is reported when it is gone.
+        """
         if access.limit is not None and access.asks_for_limit:
             queries.set_limit(conn, access.name, access.limit)
         began = time.monotonic()
-        budget, demand = access.budget, access.budget.demand()
+        budget, demand, size = access.budget, access.budget.demand(), access.budget.size
         with conn.transaction():
             queries.lock_leases(conn, access.name)
             limit, claims = queries.claims(conn, access.name)
             before = next((claim for claim in claims if claim.process == self.process_id), None)
             others = [claim for claim in claims if claim is not before]
             holds = max(budget.places(), budget.size if before else 0)
-            mine = Claim(self.process_id, holds, wanted(demand, budget.most))
+            mine = Claim(self.process_id, holds, self._wanted(demand, budget.most, holds, began))
             given = grant(limit or PROVISIONAL_LIMIT, mine, others)
             now = Claim(mine.process, max(given.size, holds), mine.wanted)
-            queries.put_claim(conn, access.name, now, access.stats())
+            queries.put_claim(conn, access.name, now, access.stats() if self._counters_due or not before else None)
         access.asks_for_limit = limit is None
         shrinks = given.size < budget.size
         budget.resize(given.size, began + LEASE_SECONDS, may_grow=given.may_grow)
@@ -183,6 +195,11 @@ class Keeper:
         gave_back = before is not None and now.connections < before.connections
         if self._should_announce(access.name, given, others, waits=bool(demand.waiting), gave_back=gave_back):
             queries.announce(conn, access.name)
+        return given.size != size
+
+    def _wanted(self, demand: Demand, most: int, holds: int, now: float) -> int:
+        """Return how many connections to ask for: no more than there are while others may not have claimed theirs."""
+        return wanted(demand, most if now >= self._settles else min(most, max(FLOOR, holds)))
 
     def _should_announce(self, server: str, given: Grant, others: list[Claim], *, waits: bool, gave_back: bool) -> bool:
         if gave_back:
@@ -197,7 +214,7 @@ class Keeper:
         """Wait until something is heard, somebody wakes us or something is due."""
         due = min(self._next_poll, self._next_beat)
         if self._asked:
-            due = min(due, self._last_renewal + _RENEWAL_PAUSE)
+            due = min(due, self._last_renewal + self._renewal_pause)
         self._pause(due - time.monotonic(), conn.fileno())
         conn.pgconn.consume_input()
         while notify := conn.pgconn.notifies():

@@ -150,6 +150,8 @@ class Ledger(Generic[C]):
             return None
         self.put(key, slot, connection)
         victim = self.first_to_go() if other else None
+        if own and slot.idle:  # what goes is another one
+            self._grant(own, self.take(slot))
         if not victim:
             return None
         self.counters.evictions += 1

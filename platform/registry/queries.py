@@ -68,14 +68,15 @@ def claims(conn: Control, server: str) -> tuple[int | None, list[Claim]]:
     return row[0] if row else None, [Claim(*each) for each in rows]
 
 
-def put_claim(conn: Control, server: str, claim: Claim, counters: dict[str, Any]) -> None:
-    """Write what a process may hold; the lease lasts from now."""
+def put_claim(conn: Control, server: str, claim: Claim, counters: dict[str, Any] | None) -> None:
+    """Write what a process may hold; the lease lasts from now. `counters`: None leaves those that are there."""
     conn.execute(
         "INSERT INTO connection_lease (process_id, server_name, connections, wanted, lease_until, counters)"
         " SELECT %s, name, %s, %s, now() + make_interval(secs => %s), %s FROM server WHERE name = %s"
         " ON CONFLICT (process_id, server_name) DO UPDATE SET connections = EXCLUDED.connections,"
-        " wanted = EXCLUDED.wanted, lease_until = EXCLUDED.lease_until, counters = EXCLUDED.counters",
-        (claim.process, claim.connections, claim.wanted, LEASE_SECONDS, json.dumps(counters), server),
+        " wanted = EXCLUDED.wanted, lease_until = EXCLUDED.lease_until,"
+        " counters = CASE WHEN EXCLUDED.counters = '{}' THEN connection_lease.counters ELSE EXCLUDED.counters END",
+        (claim.process, claim.connections, claim.wanted, LEASE_SECONDS, json.dumps(counters or {}), server),
     )
 
 

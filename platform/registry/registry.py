@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from ...config.errors import StrongroomError, TenantSuspendedError, UnavailableError, UnknownHostError
@@ -242,7 +242,7 @@ class Registry:
             return
         try:
             address = tenant_address(self._directory.server(name), self._settings)
-        except (StrongroomError, DBAPIError):  # whoever wants in next will see
+        except (StrongroomError, SQLAlchemyError):  # whoever wants in next will see
             address = None
         with self._lock:
             moved = {key: target for key, target in concerned.items() if target.address != address}

@@ -69,7 +69,7 @@ def settings_text(socket_dir: Path, memory: int, sync_method: str = "syncfs") ->
         port=PORT,
         socket_dir=str(socket_dir).replace("'", "''"),
         max_connections=max_connections(memory),
-        shared_buffers_mb=min(1024, max(64, memory // 2**20 // 32)),
+        shared_buffers_mb=shared_buffers(memory),
         sync_method=sync_method,
     )
 
@@ -77,6 +77,15 @@ def settings_text(socket_dir: Path, memory: int, sync_method: str = "syncfs") ->
 def throw_away_settings_text(socket_dir: Path, memory: int) -> str:
     """Return postgresql.conf for an instance whose data may be lost."""
     return settings_text(socket_dir, memory, "fsync") + _THROW_AWAY
+
+
+def shared_buffers(memory: int) -> int:
+    """Return how many MiB of a machine's memory (bytes) hold pages: an eighth, 64 at least, 4,096 at most.
+
+    Each new connection reads about 1 MiB of its database's own catalogs: with 1,000 databases in turn it takes half as
+    long where all of these fit (docs/performance.md).
+    """
+    return min(4096, max(64, memory // 2**20 // 8))
 
 
 def max_connections(memory: int) -> int:

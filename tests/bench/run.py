@@ -7,6 +7,7 @@ import importlib
 import importlib.metadata
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -47,15 +48,23 @@ def main(names: list[str]) -> None:
     unknown = [name for name in names if name not in TITLE_OF]
     if unknown:
         sys.exit(f"There is no bench {unknown[0]}; there are: {', '.join(TITLE_OF)}.")
-    for name in names or TITLE_OF:
-        print(f"Measuring: {TITLE_OF[name]} …", file=sys.stderr, flush=True)
-        measured = when()
-        rows: list[Row] = importlib.import_module(name).measure()
-        pictures = [f"\n![{TITLE_OF[name]}](images/{picture})\n" for picture in PICTURES.get(name, ())]
-        text = "".join([f"{measured}\n{table(rows)}", *pictures])
-        print(text, flush=True)
-        write(TITLE_OF[name], text)
-    print(f"Written to {REPORT}.", file=sys.stderr)
+    if len(names) != 1:  # each in a process of its own: memory is one of the things that are measured
+        for name in names or TITLE_OF:
+            subprocess.run([sys.executable, __file__, name], check=True)
+    else:
+        measure(names[0])
+        print(f"Written to {REPORT}.", file=sys.stderr)
+
+
+def measure(name: str) -> None:
+    """Run one bench and write what it found."""
+    print(f"Measuring: {TITLE_OF[name]} …", file=sys.stderr, flush=True)
+    measured = when()
+    rows: list[Row] = importlib.import_module(name).measure()
+    pictures = [f"\n![{TITLE_OF[name]}](images/{picture})\n" for picture in PICTURES.get(name, ())]
+    text = "".join([f"{measured}\n{table(rows)}", *pictures])
+    print(text, flush=True)
+    write(TITLE_OF[name], text)
 
 
 def write(title: str, text: str) -> None:
