@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -294,7 +295,7 @@ def test_a_repair_leaves_the_database_of_a_clone_at_work_alone(platform, workspa
     assert copy.merchants() == ["Before"]
 
 
-def receipts_of(platform, tenant_id: str) -> list:
+def receipts_of(platform, tenant_id: str) -> list[Path]:
     return [path for path in (platform.settings.receipts_dir / tenant_id).rglob("*") if path.is_file()]
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import psycopg
@@ -13,7 +14,8 @@ from sqlalchemy import text
 from strongroom.config.errors import TenantSuspendedError, UnavailableError, UnknownHostError
 from strongroom.platform.control.engine import control_params
 from strongroom.platform.control.platform import Platform
-from strongroom.platform.registry import queries
+from strongroom.platform.registry import keeper, queries
+from strongroom.platform.registry.leases import FLOOR
 from strongroom.platform.registry.registry import Registry
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.ids import new_id
@@ -166,6 +168,49 @@ def test_a_keeper_that_lost_its_connection_is_soon_in_touch_again(
         until(lambda: lease_of(conn, process) is not None)
     until(lambda: registry._trust.holds(time.monotonic() - 2, 0.0))  # pyright: ignore[reportPrivateUsage]
     warm(registry, tenant)
+
+
+def test_an_unforeseen_error_does_not_end_the_keeper(
+    platform: Platform, tenant: Tenant, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = threading.Event()
+    original = queries.changed_tenants
+
+    def fail_once(conn: Any) -> Any:
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("nobody thought of this")
+        return original(conn)
+
+    registry = opener()
+    monkeypatch.setattr(queries, "changed_tenants", fail_once)
+    warm(registry, tenant)
+    assert failed.wait(PATIENT)
+    set_state(platform, tenant, TenantState.SUSPENDED)
+    until(lambda: raises(TenantSuspendedError, lambda: registry.resolve(host(tenant))))
+
+
+def test_after_the_control_database_was_away_no_process_grows_until_all_have_claimed_theirs_again(
+    platform: Platform, tenant: Tenant, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeper, "_SETTLING_SECONDS", 3600.0)
+    registry = opener(checkout_timeout=0.5)
+    warm(registry, tenant)
+    process = registry._keeper.process_id  # pyright: ignore[reportPrivateUsage]  # which row of the table is ours
+    with control(platform) as conn:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'strongroom keeper'"
+        )
+        conn.execute("DELETE FROM connection_lease WHERE process_id = %s", (process,))
+        until(lambda: lease_of(conn, process) is not None)
+        before = registry._accesses["embedded"].budget.size  # pyright: ignore[reportPrivateUsage]
+        assert before < 20
+        with ExitStack() as stack:
+            for _ in range(registry._settings.connections_per_tenant):  # pyright: ignore[reportPrivateUsage]
+                with suppress(UnavailableError):
+                    stack.enter_context(registry.connect(tenant))
+            wanted = conn.execute("SELECT wanted FROM connection_lease WHERE process_id = %s", (process,)).fetchone()
+        assert wanted == (max(FLOOR, before),)
 
 
 def test_a_record_that_was_read_while_it_changed_is_not_believed(

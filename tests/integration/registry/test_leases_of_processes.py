@@ -18,7 +18,7 @@ from sqlalchemy import text
 from strongroom.config.errors import UnavailableError
 from strongroom.platform.control.engine import control_params
 from strongroom.platform.control.platform import Platform
-from strongroom.platform.registry.connection import ServerFullError, TenantConnection
+from strongroom.platform.registry.connection import ServerFullError, TenantConnection, TenantFullError
 from strongroom.platform.registry.registry import Registry
 from strongroom.platform.tenants.records import Tenant
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
@@ -146,41 +146,54 @@ def test_a_process_that_starts_works_at_once_and_gets_its_share_from_one_that_ha
 
 
 def test_a_server_without_room_is_asked_again_until_the_time_is_over(
-    platform: Platform, embedded_server: EmbeddedServer, some: list[Tenant], monkeypatch: pytest.MonkeyPatch
+    platform: Platform, some: list[Tenant], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenant = some[0]
-    refused: list[int] = []
+    has_room, refused, got = threading.Event(), list[int](), list[int]()
     original = TenantConnection.open
 
     def opening(*args: Any, **keywords: Any) -> TenantConnection:
-        try:
+        if has_room.is_set():
             return original(*args, **keywords)
-        except ServerFullError:
-            refused.append(1)
-            raise
+        refused.append(1)
+        raise ServerFullError
 
-    monkeypatch.setattr(TenantConnection, "open", opening)
-    platform.registry.forget(tenant)
-    holder, patient, hasty = (opened(platform, checkout_timeout=seconds) for seconds in (5.0, 30.0, 0.2))
+    monkeypatch.setattr(TenantConnection, "open", opening)  # filling the server would disturb the other tests on it
+    patient, hasty = (opened(platform, checkout_timeout=seconds) for seconds in (30.0, 0.2))
+    try:
+        with pytest.raises(UnavailableError) as caught, hasty.borrow(some[0]):
+            pass
+        assert caught.value.retry_after >= 1
+        assert hasty.stats()["embedded"]["breaker"] == "closed"
+        seen = len(refused)
+        waiting = threading.Thread(target=lambda: use_at_once(patient, [some[0]], each=1, done=got))
+        waiting.start()
+        until(lambda: len(refused) > seen + 1)
+        has_room.set()
+        waiting.join()
+        assert got == [1]
+    finally:
+        for registry in (patient, hasty):
+            registry.close()
+
+
+def test_a_tenant_at_the_limit_of_its_own_login_is_refused_at_once_and_others_connect(
+    platform: Platform, embedded_server: EmbeddedServer, some: list[Tenant]
+) -> None:
+    full, other = some[:2]
+    platform.registry.forget(full)
+    holder, late = opened(platform), opened(platform, checkout_timeout=3600.0)
     with embedded_server.connect_admin() as admin:
-        admin.execute(f"ALTER ROLE {tenant.role} CONNECTION LIMIT 1")
-        got: list[int] = []
+        admin.execute(f"ALTER ROLE {full.role} CONNECTION LIMIT 1")
         try:
-            with holder.borrow(tenant):
-                with pytest.raises(UnavailableError) as caught, hasty.borrow(tenant):
-                    pass
-                assert caught.value.retry_after >= 1
-                assert hasty.stats()["embedded"]["breaker"] == "closed"
-                seen = len(refused)
-                waiting = threading.Thread(target=lambda: use_at_once(patient, [tenant], each=1, done=got))
-                waiting.start()
-                until(lambda: len(refused) > seen)
-            holder.forget(tenant)
-            waiting.join()
-            assert got == [1]
+            with holder.borrow(full):
+                for _ in range(3):
+                    with pytest.raises(TenantFullError), late.borrow(full):
+                        pass
+                with late.borrow(other) as conn:
+                    assert conn.execute("SELECT current_user").fetchone() == (other.role,)
         finally:
-            admin.execute(f"ALTER ROLE {tenant.role} CONNECTION LIMIT -1")
-            for registry in (holder, patient, hasty):
+            admin.execute(f"ALTER ROLE {full.role} CONNECTION LIMIT -1")
+            for registry in (holder, late):
                 registry.close()
 
 

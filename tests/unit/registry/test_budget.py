@@ -375,6 +375,31 @@ def test_a_tenant_without_any_connection_goes_before_one_that_has_some() -> None
         thread.join()
 
 
+def test_when_the_place_of_another_connection_helps_more_the_one_returned_still_goes_to_its_own_tenant() -> None:
+    budget: Budget[Conn] = Budget(2, 1, most=3)
+    budget.release("z", budget.acquire("z", lambda: Conn("z"), 1))
+    budget.resize(2, may_grow=True)  # so that whoever comes waits for growth, and none is closed meanwhile
+    of_a = budget.acquire("a", lambda: Conn("a"), 1)
+    got: dict[str, Conn] = {}
+
+    def wait(key: str) -> None:
+        got[key] = budget.acquire(key, lambda: Conn(key), 30)
+
+    threads = [threading.Thread(target=wait, args=(key,)) for key in ("b", "a")]
+    since = time.monotonic()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("strongroom.platform.registry.budget.GROWTH", 10)
+        for number, thread in enumerate(threads):
+            thread.start()
+            _until(lambda number=number: budget.counters().waiting == number + 1)
+        _until(lambda: time.monotonic() - since > 2 * FAIRNESS)
+        budget.release("a", of_a)
+        for thread in threads:
+            thread.join(5)
+    assert got["a"] is of_a
+    assert set(got) == {"a", "b"}
+
+
 def test_one_noisy_tenant_cannot_starve_the_others() -> None:
     h = Harness(4, per_key=4)
     done = threading.Event()
