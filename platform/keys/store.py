@@ -1,6 +1,6 @@
 """The key store: files apart from every database, each wrapped by the master key."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -136,6 +136,17 @@ class KeyStore:
         payload = self._objects.read("placement", pid)
         coming = next_credential(payload)
         return [coming, load_credential(payload)] if coming else [load_credential(payload)]
+
+    def possible_logins(self, pid: str) -> Iterator[DatabaseCredential]:
+        """Yield each login that may be right, again when a rotation has changed them meanwhile.
+
+        A new login is in the store before the server gets it. So once they are the same as before, none is missing.
+        Raises `KeyMissingError`.
+        """
+        asked: list[DatabaseCredential] = []
+        while (logins := self.placement_logins(pid)) != asked:
+            yield from logins
+            asked = logins
 
     def destroy_placement(self, pid: str) -> None:
         """Destroy the login of a placement and its copy."""

@@ -5,7 +5,7 @@ is asked for stands in a context variable that is set only while the registry ta
 moment the pool has nothing to give: a connection that died is never silently replaced by another one.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Target:
     read: float  # time.monotonic: when reading that record began
     kept: float
     is_retired: bool = False  # nothing is opened for it any more
-    logins: Callable[[], Sequence[DatabaseCredential]] = tuple  # those that may be right by now, if `credential` is not
+    logins: Callable[[], Iterable[DatabaseCredential]] = tuple  # those that may be right by now, if `credential` is not
 
     @property
     def budget(self) -> Budget[ConnectionPoolEntry]:
@@ -160,7 +160,7 @@ def _logged_in(target: Target) -> TenantConnection:
     except (ServerFullError, ServerUnreachableError):
         raise
     except UnavailableError:
-        for login in _other_logins(target):
+        for login in _other_logins(target, target.credential):
             with suppress(UnavailableError):
                 connection = target.access.open(login, target.database, target.address, target.timeout)
                 target.credential = login
@@ -168,8 +168,6 @@ def _logged_in(target: Target) -> TenantConnection:
         raise
 
 
-def _other_logins(target: Target) -> list[DatabaseCredential]:
-    try:
-        return [login for login in target.logins() if login != target.credential]
-    except KeyMissingError:  # the workspace is being erased
-        return []
+def _other_logins(target: Target, refused: DatabaseCredential) -> Iterator[DatabaseCredential]:
+    with suppress(KeyMissingError):  # the workspace is being erased
+        yield from (login for login in target.logins() if login != refused)

@@ -198,7 +198,7 @@ class Registry:
             generation=tenant.generation,
             read=read,
             kept=time.monotonic(),
-            logins=partial(self._keys.placement_logins, tenant.placement_id),
+            logins=partial(self._keys.possible_logins, tenant.placement_id),
         )
 
     def _access(self, server: str) -> ServerAccess:

@@ -35,6 +35,7 @@ TABLE: dict[type[Exception], Page] = {
     errors.NotFoundError: Page(404, "There is nothing here"),
     errors.UnknownHostError: NOWHERE,
     errors.RefusedError: Page(409, "That cannot be done now"),
+    errors.BusyError: Page(409, "Somebody else is at it"),
     errors.StaleVersionError: Page(409, "Somebody else was faster"),
     errors.TenantSuspendedError: Page(
         403, "This workspace is suspended", "Its data is kept safe. Ask the workspace's owner, or us, what to do."

@@ -10,7 +10,6 @@ from ...platform.control.platform import Platform
 from ...platform.registry.address import tenant_address
 from ...platform.servers.records import Server
 from ..names import Names
-from .approach import possible_logins
 from .attempt import Attempt
 from .entering import PLATFORM_DATABASES
 
@@ -46,7 +45,7 @@ def pooled_attempts(platform: Platform, server: Server, me: Names, others: Seque
 def _own_login(platform: Platform, server: Server, me: Names) -> tuple[dict[str, Any], str | None]:
     """Return the parameters that lead to the own database, or those tried last and how the pooler refuses them."""
     login, unreachable = dict[str, Any](), None
-    for credential in possible_logins(platform.keys, me.pid):
+    for credential in platform.keys.possible_logins(me.pid):
         login = {**tenant_address(server, platform.settings).parameters, **credential.conninfo_params()}
         unreachable = _enter(login, dbname=me.database)
         if unreachable is None:

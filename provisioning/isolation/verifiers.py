@@ -6,7 +6,6 @@ from ...config.errors import KeyMissingError
 from ...platform.keys import DatabaseCredential, KeyStore
 from ..names import Names
 from ..sessions import Session
-from .approach import possible_logins
 from .finding import Finding
 
 _CHANGED = """
@@ -32,7 +31,7 @@ def login_findings(session: Session, keys: KeyStore, expected: Sequence[Names]) 
 def _changed(session: Session, keys: KeyStore, names: Names) -> list[Finding]:
     """Ask once more about one login: a rotation may have replaced it meanwhile, or been killed after it did."""
     try:
-        if any(_matches(session, names, login) for login in possible_logins(keys, names.pid)):
+        if any(_matches(session, names, login) for login in keys.possible_logins(names.pid)):
             return []
     except KeyMissingError:
         return [Finding(names.role, "has no login in the key store")]

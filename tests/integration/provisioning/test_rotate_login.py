@@ -74,6 +74,27 @@ def test_no_request_fails_while_logins_are_replaced(platform: Platform, tenant: 
     assert set(answers) == {tenant.database}
 
 
+def test_a_login_that_is_replaced_while_it_is_being_tried_is_followed(
+    platform: Platform, tenant: Tenant, monkeypatch
+) -> None:
+    old = platform.keys.placement(pid(tenant))
+    current, rotations = rotate_login(platform, tenant), list[Tenant]()
+    with open_platform(platform.settings) as other:
+        read = other.keys.placement_logins
+
+        def outdated_at_once(placement_id: str) -> list[DatabaseCredential]:
+            logins = read(placement_id)
+            if not rotations:
+                rotations.append(rotate_login(platform, tenant))
+            return logins
+
+        monkeypatch.setattr(other.keys, "placement", lambda _: old)
+        monkeypatch.setattr(other.keys, "placement_logins", outdated_at_once)
+        with other.registry.connect(current) as conn:
+            assert conn.exec_driver_sql("SELECT current_database()").scalar_one() == tenant.database
+    assert rotations
+
+
 @pytest.mark.parametrize("moment", ["_set_verifier", "end_rotation"])
 def test_a_killed_rotation_stops_nobody_and_is_finished(
     platform: Platform, tenant: Tenant, monkeypatch, moment

@@ -18,6 +18,7 @@ from strongroom.platform.web.errors import TABLE, page_for
         (errors.NotFoundError("x"), 404),
         (errors.UnknownHostError("x"), 404),
         (errors.RefusedError("x"), 409),
+        (errors.BusyError("x"), 409),
         (errors.StaleVersionError("x"), 409),
         (errors.TenantSuspendedError("x"), 403),
         (errors.ForbiddenError("x"), 403),
