@@ -13,6 +13,7 @@ from sqlalchemy import update
 from strongroom.config.settings import Settings, load_settings
 from strongroom.platform.control.platform import open_platform
 from strongroom.platform.control.tables import server as table
+from strongroom.provisioning.building import provisioner_sessions
 from strongroom.provisioning.create import provision
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 
@@ -32,7 +33,8 @@ def let_in(server: EmbeddedServer, settings: Settings, connections: int) -> None
 def make_tenants(home: Path, count: int, processes: int = 2, prefix: str = "bench") -> float:
     """Make tenants `bench-0000` … with so many processes; return the milliseconds for each."""
     began = time.monotonic()
-    batches = [range(first, min(first + _BATCH, count)) for first in range(0, count, _BATCH)]
+    size = min(_BATCH, max(1, count // processes))
+    batches = [range(first, min(first + size, count)) for first in range(0, count, size)]
     with ProcessPoolExecutor(processes, get_context("spawn")) as makers:
         for made in makers.map(partial(_make, home, prefix), batches):
             say(f"\r{made} of {count} tenants, {made / (time.monotonic() - began):.1f} a second")
@@ -47,7 +49,7 @@ def say(words: str) -> None:
 
 
 def _make(home: Path, prefix: str, batch: range) -> int:
-    with open_platform(load_settings(home)) as platform:
+    with open_platform(load_settings(home)) as platform, provisioner_sessions(platform) as sessions:
         for number in batch:
-            provision(platform, pending_tenant(platform, f"{prefix}-{number:04}").id)
+            provision(platform, pending_tenant(platform, f"{prefix}-{number:04}").id, sessions)
     return batch[-1] + 1

@@ -1,6 +1,7 @@
 """What the benches share: interleaved timing, rows of the result, and a throw-away installation."""
 
 import gc
+import shutil
 import statistics
 import tempfile
 import time
@@ -15,6 +16,9 @@ from strongroom.platform.tenants.records import Tenant
 from strongroom.provisioning.create import provision, request_tenant
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.postgres.setup import set_up
+
+MEMORY = Path("/dev/shm")
+_ROOM = 8 * 2**30  # bytes: a hundred databases and the log of their making
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +78,9 @@ def installation() -> Generator[Platform]:
 
 
 @contextmanager
-def installed() -> Generator[tuple[EmbeddedServer, Settings]]:
-    """A fresh home with a running server, on the disk that holds the temporary files."""
-    with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as folder:
+def installed(where: Path | None = None) -> Generator[tuple[EmbeddedServer, Settings]]:
+    """A fresh home with a running server, `where` or on the disk that holds the temporary files."""
+    with tempfile.TemporaryDirectory(prefix="strongroom-bench-", dir=where) as folder:
         Path(folder).chmod(0o755)
         home = Path(folder) / "home"
         home.mkdir()
@@ -86,6 +90,12 @@ def installed() -> Generator[tuple[EmbeddedServer, Settings]]:
         set_up(settings, server)
         with server.session():
             yield server, settings
+
+
+def places() -> dict[str, Path | None]:
+    """Where installations may lie: with the temporary files, and in memory if there is enough of it."""
+    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > _ROOM
+    return {"on disk": None, **({"in memory": MEMORY} if roomy else {})}
 
 
 def new_tenant(platform: Platform, slug: str) -> Tenant:

@@ -56,9 +56,9 @@ class PeerServer:
 
 
 @contextmanager
-def peer_server() -> Generator[PeerServer]:
-    """Run a fresh server for the length of the block."""
-    with tempfile.TemporaryDirectory(prefix="strongroom-bench-") as name:
+def peer_server(where: Path | None = None) -> Generator[PeerServer]:
+    """Run a fresh server for the length of the block, `where` or on the disk that holds the temporary files."""
+    with tempfile.TemporaryDirectory(prefix="strongroom-bench-", dir=where) as name:
         folder = Path(name)
         folder.chmod(0o755)
         home = folder / "home"
