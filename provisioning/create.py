@@ -6,7 +6,7 @@ finds what is there, and makes what is missing.
 """
 
 from collections.abc import Callable, Collection, Generator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 
 import psycopg
@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config.errors import BusyError, FailedError, StrongroomError, UnavailableError
 from ..platform.control.platform import Platform
-from ..platform.mail.delivery import deliver_waiting
+from ..platform.mail.delivery import deliver_over
 from ..platform.servers import queries as servers
 from ..platform.servers.records import Server
 from ..platform.tenants import placements
@@ -35,13 +35,31 @@ __all__ = ["STEPS", "Work", "invitation_link", "provision", "request_tenant", "t
 
 
 class Work(Site):
-    """What the steps share: the tenant, its placement, and the provisioner's session."""
+    """What the steps share: the tenant, its placement, the provisioner's session, and the tenant's own connection."""
 
     def __init__(
-        self, platform: Platform, tenant: Tenant, placement: Placement, server: Server, sessions: Sessions
+        self,
+        platform: Platform,
+        tenant: Tenant,
+        placement: Placement,
+        server: Server,
+        sessions: Sessions,
+        own: ExitStack,
     ) -> None:
+        """What is entered into `own` stays open until the workspace is ready."""
         super().__init__(platform, server, placement, sessions)
         self.tenant = tenant
+        self._own = own
+        self._connection: Connection | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """A connection to the new database as the tenant's own role: the first proof that its login works."""
+        if self._connection is None:
+            at_home = replace(self.tenant, placement_id=self.placement.id, server=self.server.name)
+            connect = self.platform.registry.connect(at_home, before_opening=True)
+            self._connection = self._own.enter_context(connect)
+        return self._connection
 
 
 def provision(platform: Platform, tenant_id: str, sessions: Sessions | None = None) -> Tenant:
@@ -56,16 +74,16 @@ def provision(platform: Platform, tenant_id: str, sessions: Sessions | None = No
             tenant = tenants.by_id(conn, tenant_id)
         if tenant.state is not TenantState.PENDING:
             return tenant
-        with provisioner_sessions(platform) if sessions is None else nullcontext(sessions) as open_sessions:
-            _run(platform, tenant, open_sessions)
-        ready = platform.registry.tenant_by_id(tenant_id)
-        deliver_waiting(platform, ready)  # the owner's letter; the worker's periodic delivery sends what this did not
-        return ready
+        opened = provisioner_sessions(platform) if sessions is None else nullcontext(sessions)
+        with opened as open_sessions, ExitStack() as own:
+            work = _run(platform, tenant, open_sessions, own)
+            deliver_over(work.connection, platform, tenant)  # the periodic delivery sends what this does not
+        return platform.registry.tenant_by_id(tenant_id)
 
 
-def _run(platform: Platform, tenant: Tenant, sessions: Sessions) -> None:
+def _run(platform: Platform, tenant: Tenant, sessions: Sessions, own: ExitStack) -> Work:
     try:
-        _run_somewhere(platform, tenant, sessions)
+        return _run_somewhere(platform, tenant, sessions, own)
     except (StrongroomError, psycopg.Error, DBAPIError) as error:
         sentence = str(error) if isinstance(error, StrongroomError) else "The database server refused a step."
         with platform.control.begin() as conn:
@@ -75,11 +93,11 @@ def _run(platform: Platform, tenant: Tenant, sessions: Sessions) -> None:
         raise FailedError(f"The workspace “{tenant.slug}” could not be set up: {sentence}") from error
 
 
-def _run_somewhere(platform: Platform, tenant: Tenant, sessions: Sessions) -> None:
+def _run_somewhere(platform: Platform, tenant: Tenant, sessions: Sessions, own: ExitStack) -> Work:
     """Go through the steps on the server with the most room; on the next one where that fails for want of a server."""
     tried: set[str] = set()
     while True:
-        work = _place(platform, tenant, sessions, tried)
+        work = _place(platform, tenant, sessions, tried, own)
         try:
             for step in _steps(work):
                 step(work)
@@ -88,17 +106,17 @@ def _run_somewhere(platform: Platform, tenant: Tenant, sessions: Sessions) -> No
             if not _lacks_server(error) or not _give_up_placement(platform, work, tried):
                 raise
         else:
-            return
+            return work
 
 
-def _place(platform: Platform, tenant: Tenant, sessions: Sessions, avoid: Collection[str]) -> Work:
+def _place(platform: Platform, tenant: Tenant, sessions: Sessions, avoid: Collection[str], own: ExitStack) -> Work:
     """Go on with the placement that an earlier try began, or claim a spare, or choose a server to make one on."""
     with platform.control.begin() as conn:
         placement = _begun(conn, tenant) or _claimed(conn, tenant, avoid)
         if placement is None:
             placement = placements.new(conn, servers.choose(conn, tenant.region, avoid).name, tenant.id)
         server = servers.by_name(conn, placement.server)
-    return Work(platform, tenant, placement, server, sessions)
+    return Work(platform, tenant, placement, server, sessions, own)
 
 
 def _begun(conn: Connection, tenant: Tenant) -> Placement | None:
@@ -152,20 +170,14 @@ def make_tenant_keys(work: Work) -> None:
 
 
 def write_invitation(work: Work) -> None:
-    """Write the owner's invitation as the tenant itself: the first proof that its login works."""
-    at_home = replace(work.tenant, placement_id=work.placement.id, server=work.server.name)
-    invite_owner(work.platform, at_home)
+    """Write the owner's invitation as the tenant itself."""
+    invite_owner(work.connection, work.platform, work.tenant)
 
 
 def activate(work: Work) -> None:
     """Switch the tenant to its database and open it, in one transaction."""
     with work.platform.control.begin() as conn:
-        placements.set_schema_revision(conn, work.placement.id, newest_revision())
-        placements.set_state(conn, work.placement.id, PlacementState.READY)
-        tenants.set_placement(conn, work.tenant.id, work.placement.id)
-        tenants.set_state(conn, work.tenant.id, TenantState.ACTIVE)
-        tenants.set_owner_email(conn, work.tenant.id, None)
-        tenants.set_failure(conn, work.tenant.id, None)
+        tenants.open_in(conn, work.tenant.id, work.placement.id, newest_revision())
 
 
 CLAIMED_STEPS: tuple[Callable[[Work], None], ...] = (make_tenant_keys, write_invitation, activate)

@@ -19,13 +19,13 @@ from ..tenant_schema.tables import invitation
 GOOD_FOR = timedelta(days=30)
 
 
-def invite_owner(platform: Platform, tenant: Tenant) -> None:
+def invite_owner(own: Connection, platform: Platform, tenant: Tenant) -> None:
     """Write invitation, letter and starting categories in one transaction. Does nothing where they are already."""
     with platform.control.connect() as conn:
         email = requests.owner_email(conn, platform.keys, tenant.id)
-    with platform.registry.connect(tenant, before_opening=True) as conn, conn.begin():
-        seed_categories(conn)
-        write_invitation(conn, platform, tenant, email)
+    with own.begin():
+        seed_categories(own)
+        write_invitation(own, platform, tenant, email)
 
 
 def open_link(platform: Platform, tenant: Tenant) -> str | None:

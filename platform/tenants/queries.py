@@ -134,6 +134,25 @@ def set_placement(conn: Connection, tenant_id: str, placement_id: str) -> Tenant
     return by_id(conn, tenant_id)
 
 
+def open_in(conn: Connection, tenant_id: str, placement_id: str, revision: str) -> None:
+    """Make a new tenant active in its own database, which has been finished at schema `revision`.
+
+    Raises `RefusedError` if the tenant is not new or the database is not its own.
+    """
+    now = _locked(conn, tenant_id)
+    check_transition(now.slug, TenantState(now.state), TenantState.ACTIVE)
+    finished = update(placement).where(
+        placement.c.id == placement_id,
+        placement.c.tenant_id == tenant_id,
+        placement.c.state.in_((PlacementState.BUILDING, PlacementState.READY)),
+    )
+    values = {"state": PlacementState.CURRENT, "schema_revision": revision}
+    if conn.execute(finished.values(values).returning(placement.c.id)).one_or_none() is None:
+        raise RefusedError(f"The database t_{placement_id} cannot become that of “{now.slug}”.")
+    opened = {"state": TenantState.ACTIVE, "placement_id": placement_id, "schema_revision": revision}
+    _change(conn, tenant_id, **opened, owner_email=None, failure=None)
+
+
 def set_name(conn: Connection, tenant_id: str, name: str) -> None:
     """Rename a workspace. Running processes notice by its generation."""
     _locked(conn, tenant_id)

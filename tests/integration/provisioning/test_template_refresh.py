@@ -68,6 +68,8 @@ def test_an_older_release_says_why_it_can_make_no_workspace(platform: Platform) 
     asked = ask(platform)
     with platform.control.connect() as conn:
         server = servers.by_name(conn, "embedded")
+    with provisioner(platform, server) as session:
+        ensure_template(platform, server, session)
     _stamp(platform, server, "9999")
     try:
         with pytest.raises(RefusedError, match="9999 of a workspace's database is newer"):
