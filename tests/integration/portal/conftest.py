@@ -1,4 +1,4 @@
-"""A real platform with two workspaces, their members, and the portal in front of them."""
+"""A real platform with some workspaces, their members, and the portal in front of them."""
 
 import re
 from collections.abc import Callable, Generator
@@ -22,6 +22,7 @@ from strongroom.tenant_schema.ids import new_uuid7
 from strongroom.tenant_schema.queries import members
 
 PASSWORD = "correct horse battery"
+WORKSPACES = ("acme", "birch", "cedar", "rowan", "maple", "linden")  # the last two for whoever tries every form
 TOKEN = re.compile(r'name="csrf_token" value="([^"]+)"')
 
 
@@ -104,7 +105,7 @@ def email_of(role: Role) -> str:
 
 @pytest.fixture(scope="session")
 def portal(platform: Platform, tenant_factory: Callable[..., Tenant]) -> Portal:
-    workspaces = {label: tenant_factory(name=label.capitalize()) for label in ("acme", "birch", "cedar", "rowan")}
+    workspaces = {label: tenant_factory(name=label.capitalize()) for label in WORKSPACES}
     people = {(label, role): _member(platform, workspaces[label], role) for label in workspaces for role in Role}
     return Portal(platform, create_app(platform), workspaces, people)
 

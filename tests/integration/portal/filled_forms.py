@@ -22,7 +22,6 @@ from strongroom.tenant_schema import tables
 Portal = Any  # the fixture's class, in conftest.py
 Browser = Any
 PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
-SLUG = "cedar"  # whose forms they are
 
 
 @dataclass(frozen=True)
@@ -123,14 +122,14 @@ def a_category(portal: Portal, slug: str) -> str:
         return str(conn.scalar(select(tables.category.c.id).where(tables.category.c.active)))
 
 
-def places_of(portal: Portal, *methods: str) -> list[Place]:
-    """Every route of a workspace with these methods, tried once with a valid form, to see which fields are read."""
+def places_of(portal: Portal, slug: str, *methods: str) -> list[Place]:
+    """Every route of the workspace with these methods, tried once with a valid form, to see which fields are read."""
     found, objects = list[Place](), dict[str, str]()
     for rule, method in routes(portal.app):
         if rule.endpoint == guard.STATIC or method not in methods:
             continue
-        objects = objects or objects_of(portal, SLUG, a_category(portal, SLUG), "Tried")
-        send = prepared(portal, rule, method, objects)
+        objects = objects or objects_of(portal, slug, a_category(portal, slug), "Tried")
+        send = prepared(portal, slug, rule, method, objects)
         with pytest.MonkeyPatch.context() as patch:
             read = _listen(portal.app, patch)
             answer = send()
@@ -144,6 +143,7 @@ def places_of(portal: Portal, *methods: str) -> list[Place]:
 
 def prepared(
     portal: Portal,
+    slug: str,
     rule: Rule,
     method: str,
     objects: dict[str, str],
@@ -151,7 +151,7 @@ def prepared(
     **changed: str,
 ) -> Callable[[], TestResponse]:
     """A request of the owner that is valid but for `changed`, with these fields `only`; to be sent by calling it."""
-    browser, path = portal.signed_in(Role.OWNER, SLUG), filled(rule, objects)
+    browser, path = portal.signed_in(Role.OWNER, slug), filled(rule, objects)
     if method == "GET":
         return lambda: browser.client.get(path, base_url=browser.base, query_string=changed)
     form = named(objects) | typed(portal) | {"file": (io.BytesIO(picture()), "a.png")} | changed

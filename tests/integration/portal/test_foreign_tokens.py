@@ -22,7 +22,7 @@ from strongroom.tenant_schema.ids import new_uuid7
 
 Portal = Any  # the fixture's class, in conftest.py
 Browser = Any
-A, B = "rowan", "cedar"
+A, B = "rowan", "maple"
 CANARY = "Canary of Rowan"
 SECRET = "canary-of-rowan"  # in an e-mail address
 WORDS = {
@@ -91,7 +91,7 @@ def loot(portal: Portal) -> Loot:
 @pytest.fixture(scope="module")
 def forms(portal: Portal) -> list[Place]:
     """Every form of B, with the names of the fields that its view reads."""
-    return places_of(portal, "POST")
+    return places_of(portal, B, "POST")
 
 
 @pytest.fixture
@@ -210,7 +210,7 @@ def test_each_id_of_a_in_each_form_of_b_that_reads_it_is_refused_and_noted(
             if (place.rule.endpoint, name) in MEANS_NOTHING:
                 continue
             foreign = loot.fields[name]
-            send = prepared(portal, place.rule, place.method, own, place.fields, **{name: foreign, "pane": pane})
+            send = prepared(portal, B, place.rule, place.method, own, place.fields, **{name: foreign, "pane": pane})
             answer = send()
             told = [action for action, detail in watch.new() if foreign in detail.get("ids", ())]
             if answer.status_code not in (404, 422) or leaks(answer) or told != [refusals.UNKNOWN_ID]:

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from filled_forms import SLUG, Place, a_category, filled, named, objects_of, picture, places_of, typed
+from filled_forms import Place, a_category, filled, named, objects_of, picture, places_of, typed
 from werkzeug.test import TestResponse
 
 from strongroom.platform.tenants.ids import new_id
@@ -14,6 +14,7 @@ from strongroom.platform.web.permissions import Role
 Portal = Any  # the fixture's class, in conftest.py
 Browser = Any
 Form = dict[str, str]
+SLUG = "linden"
 HOSTILE = {
     "line ends": "a\r\nSet-Cookie: stolen=1",
     "path with line ends": "/a\r\nSet-Cookie: stolen=1",
@@ -26,7 +27,7 @@ HTMX = {"HX-Request": "true"}
 
 @pytest.fixture(scope="module")
 def places(portal: Portal) -> list[Place]:
-    return places_of(portal, "GET", "POST")
+    return places_of(portal, SLUG, "GET", "POST")
 
 
 @pytest.fixture(scope="module")
