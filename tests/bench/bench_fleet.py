@@ -1,6 +1,6 @@
 """One `ALTER TABLE` for every tenant: `fleet migrate` beside Alembic in process and beside the command, in sequence.
 
-As a program: `python tests/bench/bench_fleet.py [TENANTS]`, 100 by default.
+As a program: `python tests/bench/bench_fleet.py [TENANTS]`, 1,000 by default.
 """
 
 import shutil
@@ -25,7 +25,7 @@ from strongroom.provisioning.schema import upgrade_schema
 from strongroom.provisioning.sessions import login_parameters
 from strongroom.tenant_schema.migrate import REVISIONS, newest_revision
 
-TENANTS = 100
+TENANTS = 1000
 COMMANDS = 5  # as many are measured; the rest is the same again
 IN_PROCESS = 50
 PARALLEL = 4

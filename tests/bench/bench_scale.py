@@ -35,15 +35,20 @@ PROCESSES = 2
 
 @dataclass
 class Figures:
-    """What the pictures show: by contender, by number of tenants."""
+    """What the pictures show, by contender and by number of tenants; and the same as rows."""
 
     throughput: dict[str, dict[int, float]] = field(default_factory=dict)
     slowest: dict[str, dict[int, float]] = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
 
     def note(self, contender: str, tenants: int, outcome: Outcome) -> None:
         """Keep one outcome."""
+        middle, slow = outcome.percentile(50), outcome.percentile(99)
         self.throughput.setdefault(contender, {})[tenants] = outcome.throughput
-        self.slowest.setdefault(contender, {})[tenants] = outcome.percentile(99)
+        self.slowest.setdefault(contender, {})[tenants] = slow
+        what = f"{contender}, {tenants} tenants (Zipf): p99; {outcome.errors} errors"
+        self.rows.append(Row(what, slow, "p50", middle, outcome.throughput, "requests/s", None))
+        say(f"{what} {slow:.1f} ms, {outcome.throughput:.0f} requests/s\n")
 
 
 def measure() -> list[Row]:
@@ -52,7 +57,8 @@ def measure() -> list[Row]:
         rows = [
             *_budgets(settings.home, figures),
             *_open_loop(settings.home),
-            _unrouted(settings.home),
+            _unrouted(settings.home, threads=1),
+            _unrouted(settings.home, threads=4),
             _memory(settings),
             _idle(server),
             _restart(server, settings.home),
@@ -81,13 +87,8 @@ def _budgets(home: Path, figures: Figures) -> list[Row]:
     }
     for name, contender in contenders.items():
         for tenants in STEPS:
-            outcome = drive(contender, Load(tenants, processes=PROCESSES))
-            say(
-                f"{name}, {tenants} tenants: {outcome.throughput:.0f}/s, p99 {outcome.percentile(99):.1f} ms, "
-                f"{outcome.errors} errors\n"
-            )
-            figures.note(name, tenants, outcome)
-    return [*_against_naive(figures), _flat(figures)]
+            figures.note(name, tenants, drive(contender, Load(tenants, processes=PROCESSES)))
+    return [*figures.rows, *_against_naive(figures), _flat(figures)]
 
 
 def _against_naive(figures: Figures) -> list[Row]:
@@ -150,11 +151,12 @@ class Unrouted:
             yield request
 
 
-def _unrouted(home: Path) -> Row:
+def _unrouted(home: Path, threads: int) -> Row:
     """All tenants fit into the budget, so what is left is what routing itself costs under load."""
-    routed = statistics.median(drive(Strongroom(home, 50), Load(STEPS[0])).throughput for _ in range(3))
-    limit = statistics.median(drive(Unrouted(home), Load(STEPS[0])).throughput for _ in range(3))
-    what = f"routed throughput, all tenants fit: {routed:,.0f} requests a second"
+    load = Load(STEPS[0], seconds=2, threads=threads)
+    pairs = [(drive(Strongroom(home, 50), load), drive(Unrouted(home), load)) for _ in range(4)]
+    routed, limit = (statistics.median(pair[which].throughput for pair in pairs) for which in (0, 1))
+    what = f"routed throughput, all tenants fit, threads in each of 2 processes: {threads}; {routed:,.0f} requests/s"
     return Row(what, 0, f"no routing at all: {limit:,.0f}", 0, routed / limit, "×", 0.9, at_least=True)
 
 
