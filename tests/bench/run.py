@@ -35,6 +35,10 @@ Each process asks from four threads unless the row says otherwise, closed loop, 
 worker, with affinity unless it says “no affinity”. Two processes, their sessions on the server and the server
 share two threads of one core here, so a row also shows what switching between them costs.
 """,
+    "bench_peers": """\
+Each is built as its own documentation says. Behind PgBouncer that means no pool in the process, so each request
+logs in to PgBouncer, with SCRAM; a pool per tenant in front of it would be the row above it.
+""",
     "bench_provisioning": """\
 A database is 300 files, and the disk of this machine needs 80 to 230 ms to make 300 files of 32 kB with nothing
 else to do (7 ms in memory). So what happens besides the files shows in memory only. It is, in milliseconds: a
