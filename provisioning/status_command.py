@@ -11,7 +11,7 @@ from ..platform.console.output import Output
 from .registry_status import RegistryUse, Use
 from .status import Check, check_health
 
-_USE = ("held", "limit", "hit_rate", "evictions", "waits", "timeouts", "waiting", "breaker")
+_USE = ("held", "limit", "hits", "misses", "hit_rate", "evictions", "waits", "timeouts", "waiting", "breaker")
 _COLUMNS = ("server", "process", *_USE, "spares")
 
 
