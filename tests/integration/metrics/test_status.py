@@ -67,7 +67,7 @@ def test_people_see_a_line_per_process_and_the_busiest_only_when_they_ask(status
     process = report(COUNTERS | {"busiest": [{"tenant": tenant, "uses": 10_000_000, "open": 2}]})
     short = status()
     line = next(line for line in short.splitlines() if process in line)
-    assert line.split("\t")[1:7] == [f"web {process}", "7", "3", "90.0%", "3", "4"]
+    assert line.split("\t")[1:9] == [f"web {process}", "7", "3", "90", "10", "90.0%", "3", "4"]
     assert tenant not in short
     assert f"{tenant}\tembedded\t10000000\t2" in status("-v").splitlines()
 
