@@ -306,13 +306,17 @@ class Running:
     def __init__(self, settings, platform, source, *more):
         command = [sys.executable, "-P", "-m", "strongroom", "--home", str(settings.home), "tenant", "create", "--json"]
         before = states(platform, source.slugs).count(TenantState.ACTIVE)
-        self.process = subprocess.Popen(
-            [*command, "--from", str(source.path), *more],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a background job
+        try:
+            self.process = subprocess.Popen(
+                [*command, "--from", str(source.path), *more],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, ours)
         wait_for(lambda: states(platform, source.slugs).count(TenantState.ACTIVE) > before, "nothing was made")
 
     def workers(self):

@@ -21,6 +21,7 @@ from strongroom.platform.control.platform import Platform
 from strongroom.platform.registry.connection import ServerFullError, TenantConnection, TenantFullError
 from strongroom.platform.registry.registry import Registry
 from strongroom.platform.tenants.records import Tenant
+from strongroom.provisioning.placements import CONNECTION_LIMIT
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 
 LIMIT = 12
@@ -192,7 +193,7 @@ def test_a_tenant_at_the_limit_of_its_own_login_is_refused_at_once_and_others_co
                 with late.borrow(other) as conn:
                     assert conn.execute("SELECT current_user").fetchone() == (other.role,)
         finally:
-            admin.execute(f"ALTER ROLE {full.role} CONNECTION LIMIT -1")
+            admin.execute(f"ALTER ROLE {full.role} CONNECTION LIMIT {CONNECTION_LIMIT}")
             for registry in (holder, late):
                 registry.close()
 
