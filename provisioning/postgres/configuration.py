@@ -37,8 +37,10 @@ log_checkpoints = off
 log_hostname = off
 """
 
-# A throw-away instance may lose everything: its folder is removed afterwards.
+# A throw-away instance may lose everything: its folder is removed afterwards. Several may run side by side, each for
+# one workspace: they must leave the machine's memory to the server that serves.
 _THROW_AWAY = """\
+shared_buffers = 128MB
 fsync = off
 synchronous_commit = off
 full_page_writes = off

@@ -14,6 +14,19 @@ def test_connections_are_sized_by_memory(gib: float, connections: int) -> None:
     assert configuration.max_connections(int(gib * GIB)) == connections
 
 
+@pytest.mark.parametrize(("gib", "mebibytes"), [(0.25, 64), (2, 256), (24, 3072), (512, 4096)])
+def test_buffers_are_an_eighth_of_the_memory_and_small_where_data_is_thrown_away(gib: float, mebibytes: int) -> None:
+    served = configuration.settings_text(Path("/s"), int(gib * GIB))
+    thrown_away = configuration.throw_away_settings_text(Path("/s"), int(gib * GIB))
+    assert last_setting(served, "shared_buffers") == f"{mebibytes}MB"
+    assert last_setting(thrown_away, "shared_buffers") == "128MB"
+
+
+def last_setting(text: str, name: str) -> str:
+    """The value that counts: PostgreSQL takes the last one."""
+    return [line.partition(" = ")[2] for line in text.splitlines() if line.startswith(f"{name} =")][-1]
+
+
 def test_statements_and_values_stay_out_of_the_log() -> None:
     lines = configuration.settings_text(Path("/run/s"), 8 * GIB).splitlines()
     for line in ("log_statement = none", "log_min_error_statement = panic", "log_error_verbosity = terse"):
