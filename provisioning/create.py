@@ -6,7 +6,7 @@ finds what is there, and makes what is missing.
 """
 
 from collections.abc import Callable, Collection, Generator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import replace
 
 import psycopg
@@ -38,18 +38,11 @@ class Work(Site):
     """What the steps share: the tenant, its placement, the provisioner's session, and the tenant's own connection."""
 
     def __init__(
-        self,
-        platform: Platform,
-        tenant: Tenant,
-        placement: Placement,
-        server: Server,
-        sessions: Sessions,
-        own: ExitStack,
+        self, platform: Platform, tenant: Tenant, placement: Placement, server: Server, sessions: Sessions
     ) -> None:
-        """What is entered into `own` stays open until the workspace is ready."""
         super().__init__(platform, server, placement, sessions)
         self.tenant = tenant
-        self._own = own
+        self._own = ExitStack()
         self._connection: Connection | None = None
 
     @property
@@ -60,6 +53,10 @@ class Work(Site):
             connect = self.platform.registry.connect(at_home, before_opening=True)
             self._connection = self._own.enter_context(connect)
         return self._connection
+
+    def close(self) -> None:
+        """Close the connection, if it was opened."""
+        self._own.close()
 
 
 def provision(platform: Platform, tenant_id: str, sessions: Sessions | None = None) -> Tenant:
@@ -74,16 +71,14 @@ def provision(platform: Platform, tenant_id: str, sessions: Sessions | None = No
             tenant = tenants.by_id(conn, tenant_id)
         if tenant.state is not TenantState.PENDING:
             return tenant
-        opened = provisioner_sessions(platform) if sessions is None else nullcontext(sessions)
-        with opened as open_sessions, ExitStack() as own:
-            work = _run(platform, tenant, open_sessions, own)
-            deliver_over(work.connection, platform, tenant)  # the periodic delivery sends what this does not
+        with provisioner_sessions(platform) if sessions is None else nullcontext(sessions) as open_sessions:
+            _run(platform, tenant, open_sessions)
         return platform.registry.tenant_by_id(tenant_id)
 
 
-def _run(platform: Platform, tenant: Tenant, sessions: Sessions, own: ExitStack) -> Work:
+def _run(platform: Platform, tenant: Tenant, sessions: Sessions) -> None:
     try:
-        return _run_somewhere(platform, tenant, sessions, own)
+        _run_somewhere(platform, tenant, sessions)
     except (StrongroomError, psycopg.Error, DBAPIError) as error:
         sentence = str(error) if isinstance(error, StrongroomError) else "The database server refused a step."
         with platform.control.begin() as conn:
@@ -93,30 +88,31 @@ def _run(platform: Platform, tenant: Tenant, sessions: Sessions, own: ExitStack)
         raise FailedError(f"The workspace “{tenant.slug}” could not be set up: {sentence}") from error
 
 
-def _run_somewhere(platform: Platform, tenant: Tenant, sessions: Sessions, own: ExitStack) -> Work:
+def _run_somewhere(platform: Platform, tenant: Tenant, sessions: Sessions) -> None:
     """Go through the steps on the server with the most room; on the next one where that fails for want of a server."""
     tried: set[str] = set()
     while True:
-        work = _place(platform, tenant, sessions, tried, own)
-        try:
-            for step in _steps(work):
-                step(work)
-        except (UnavailableError, psycopg.OperationalError, DBAPIError) as error:
-            tried.add(work.server.name)
-            if not _lacks_server(error) or not _give_up_placement(platform, work, tried):
-                raise
-        else:
-            return work
+        with closing(_place(platform, tenant, sessions, tried)) as work:
+            try:
+                for step in _steps(work):
+                    step(work)
+            except (UnavailableError, psycopg.OperationalError, DBAPIError) as error:
+                tried.add(work.server.name)
+                if not _lacks_server(error) or not _give_up_placement(platform, work, tried):
+                    raise
+            else:
+                deliver_over(work.connection, platform, tenant)  # the periodic delivery sends what this does not
+                return
 
 
-def _place(platform: Platform, tenant: Tenant, sessions: Sessions, avoid: Collection[str], own: ExitStack) -> Work:
+def _place(platform: Platform, tenant: Tenant, sessions: Sessions, avoid: Collection[str]) -> Work:
     """Go on with the placement that an earlier try began, or claim a spare, or choose a server to make one on."""
     with platform.control.begin() as conn:
         placement = _begun(conn, tenant) or _claimed(conn, tenant, avoid)
         if placement is None:
             placement = placements.new(conn, servers.choose(conn, tenant.region, avoid).name, tenant.id)
         server = servers.by_name(conn, placement.server)
-    return Work(platform, tenant, placement, server, sessions, own)
+    return Work(platform, tenant, placement, server, sessions)
 
 
 def _begun(conn: Connection, tenant: Tenant) -> Placement | None:

@@ -136,19 +136,21 @@ def finish(conn: Connection, revision: str, database: Database) -> None:
 
 def settle(conn: Connection, revision: str, placement_id: str) -> None:
     """Note that nothing is left to be done about a database that follows no more."""
-    values = {"state": "done", "failure": None, "changed_at": func.now()}
-    conn.execute(update(fleet_migration).where(*_this(revision, placement_id)).values(values))
+    _note(conn, revision, placement_id, "done", None)
 
 
 def fail(conn: Connection, revision: str, placement_id: str, sentence: str) -> None:
     """Note why the database is as it was."""
-    values = {"state": "failed", "failure": sentence, "changed_at": func.now()}
-    conn.execute(update(fleet_migration).where(*_this(revision, placement_id)).values(values))
+    _note(conn, revision, placement_id, "failed", sentence)
 
 
 def compared(conn: Connection, revision: str, placement_id: str, difference: str | None) -> None:
     """Note that the database is what the template is, or in which sentence it is not."""
-    values = {"state": "differing" if difference else "done", "failure": difference, "changed_at": func.now()}
+    _note(conn, revision, placement_id, "differing" if difference else "done", difference)
+
+
+def _note(conn: Connection, revision: str, placement_id: str, state: str, failure: str | None) -> None:
+    values = {"state": state, "failure": failure, "changed_at": func.now()}
     conn.execute(update(fleet_migration).where(*_this(revision, placement_id)).values(values))
 
 
