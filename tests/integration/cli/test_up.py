@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -326,7 +326,8 @@ def test_what_dies_is_started_again_postgresql_too_until_ctrl_c(own_service):
     server = int((own_service.home / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
     for pid in processes_of(own_service.home):
         if pid != own_service.process.pid:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has ended with its parent, which was killed before
+                os.kill(pid, signal.SIGKILL)
     assert server not in processes_of(own_service.home)
     wait_for(lambda: call(own_service.home, "status").returncode == 0, READY_SECONDS, "it never became healthy again")
     code, seconds = own_service.stop(signal.SIGINT)
