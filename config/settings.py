@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CallError, FailedError
+from .stores import StoreSettings, local_store, read_stores
 
 SETTINGS_FILE = "strongroom.toml"
 TEMPLATE = """\
@@ -23,12 +24,26 @@ TEMPLATE = """\
 # backup_root = "../var-backups"   # never inside this home; another disk is better
 # backup_interval_hours = 6        # at most 24
 # backup_retention_days = 30
+# backup_keep_weekly = 0           # beyond the days: the newest verified backup of so many weeks, months, years
+# backup_keep_monthly = 0
+# backup_keep_yearly = 0
+# backup_parallel = 2              # workspaces that one worker backs up at the same time
+# point_in_time_days = 7           # any workspace back to any second of the last days; 0 = none
+# operator_email = ""              # who is told when backups are late or damaged
 # web_workers = 2
 # web_threads = 4                  # requests that one web process answers at the same time
 # connection_budget = 600          # most tenant connections of one process; what the server carries is divided anyhow
 # spare_databases = 4              # finished databases that wait on each server for new workspaces; 0 = none
 # production = false
 # disk_encryption_attested = false # production refuses to start until you attest it
+
+# Where backups are kept; without any such table in `backup_root`. The first is where they are made, the others get
+# copies. `docs/operations.md` lists what a store may say.
+# [[backup_store]]
+# name = "london"
+# url = "s3://acme-backups/strongroom"
+# region = "uk"
+# credentials = "secrets/london.toml"
 """
 
 
@@ -48,6 +63,13 @@ class Settings:
     backup_root: Path = field(default=Path())
     backup_interval_hours: int = 6
     backup_retention_days: int = 30
+    backup_keep_weekly: int = 0
+    backup_keep_monthly: int = 0
+    backup_keep_yearly: int = 0
+    backup_parallel: int = 2
+    backup_store: tuple[StoreSettings, ...] = ()
+    point_in_time_days: int = 7
+    operator_email: str = ""
     web_workers: int = 2
     web_threads: int = 4
     connection_budget: int = 600
@@ -72,8 +94,13 @@ class Settings:
         return self.backup_root / "keys"
 
     @property
-    def backup_store(self) -> Path:
-        """Folder of the local backup store."""
+    def backup_stores(self) -> tuple[StoreSettings, ...]:
+        """Where backups are kept; the first is where they are made."""
+        return self.backup_store or (local_store(self.backup_root),)
+
+    @property
+    def local_store_dir(self) -> Path:
+        """Folder of the backups of an installation whose settings name no store."""
         return self.backup_root / "store"
 
     @property
@@ -140,6 +167,8 @@ def load_settings(home: Path | None = None, **overrides: Any) -> Settings:
     """
     home = default_home() if home is None else _absolute(home)
     values = _read(home / SETTINGS_FILE) | {k: v for k, v in overrides.items() if v is not None}
+    if "backup_store" in values:
+        values["backup_store"] = read_stores(home, values["backup_store"])
     checked = {name: _checked(name, value) for name, value in values.items()}
     root = Path(checked.pop("backup_root", home.with_name(home.name + "-backups"))).expanduser()
     settings = Settings(home=home, backup_root=Path(os.path.abspath(home / root)), **checked)
@@ -185,7 +214,13 @@ def _checked(name: str, value: object) -> Any:
     return value
 
 
-_WORDS: dict[type, str] = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+_WORDS: dict[type, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    tuple: "list of tables",
+}
 _RANGES = {
     "https_port": (1, 65535),
     "http_port": (1, 65535),
@@ -193,6 +228,11 @@ _RANGES = {
     "worker_port_base": (0, 65472),  # 64 web processes fit above
     "backup_interval_hours": (1, 24),
     "backup_retention_days": (1, 3650),
+    "backup_keep_weekly": (0, 520),
+    "backup_keep_monthly": (0, 120),
+    "backup_keep_yearly": (0, 100),
+    "backup_parallel": (1, 32),
+    "point_in_time_days": (0, 35),
     "web_workers": (1, 64),
     "web_threads": (1, 256),
     "connection_budget": (1, 5000),

@@ -18,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    Uuid,
     func,
     text,
 )
@@ -48,6 +49,10 @@ plan = Table(
     Column("name", Text, nullable=False),
     Column("backup_interval_hours", Integer),  # null: the installation's setting
     Column("backup_retention_days", Integer),
+    Column("backup_window", Text),  # hours (UTC) in which backups are taken, as 22-05; null: any
+    Column("backup_keep_weekly", Integer),  # beyond the days: newest verified one of so many weeks
+    Column("backup_keep_monthly", Integer),
+    Column("backup_keep_yearly", Integer),
 )
 
 server = Table(
@@ -151,6 +156,76 @@ backup = Table(
     _now("finished_at", nullable=True),
     _now("verified_at", nullable=True),
     Index("ix_backup_tenant_started", "tenant_id", "started_at"),
+)
+
+backup_copy = Table(
+    "backup_copy",
+    metadata,
+    Column("backup_id", Text, ForeignKey("backup.id", ondelete="CASCADE"), primary_key=True),
+    Column("store", Text, primary_key=True),  # its name in the settings
+    Column("state", Text, CheckConstraint("state IN ('pending', 'stored', 'failed')", name="state"), nullable=False),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("failure", Text),
+    _now("next_try_at"),
+    _now("stored_at", nullable=True),
+    _now("checked_at", nullable=True),
+    Index("ix_backup_copy_state_next_try_at", "state", "next_try_at"),
+)
+
+base_backup = Table(
+    "base_backup",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("server_name", Text, ForeignKey("server.name"), nullable=False),
+    Column(
+        "state",
+        Text,
+        CheckConstraint("state IN ('running', 'stored', 'failed', 'expired')", name="state"),
+        nullable=False,
+    ),
+    Column("store", Text, nullable=False),
+    Column("archive_key", Text, nullable=False),  # the day whose key opens it
+    Column("system_id", Text),
+    Column("timeline", Integer),
+    Column("start_wal", Text),  # first piece of the log that it needs
+    Column("stop_wal", Text),
+    Column("bytes", BigInteger),
+    Column("failure", Text),
+    Column("lease_until", DateTime(timezone=True)),
+    _now("started_at"),
+    _now("finished_at", nullable=True),
+    Index("ix_base_backup_server_name", "server_name", "started_at"),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenant.id"), primary_key=True),
+    Column("step", Text, nullable=False),
+    Column("operator", Text, nullable=False),
+    _now("requested_at"),
+    _now("finished_at", nullable=True),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("certificate", JSONB),
+)
+
+forgotten_person = Table(
+    "forgotten_person",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenant.id"), primary_key=True),
+    Column("member_id", Uuid, primary_key=True),
+    Column("operator", Text, nullable=False),
+    _now("forgotten_at"),
+)
+
+alarm = Table(
+    "alarm",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("subject", Text, primary_key=True),
+    Column("detail", Text, nullable=False),
+    _now("raised_at"),
+    _now("mailed_at", nullable=True),
 )
 
 operator_audit = Table(

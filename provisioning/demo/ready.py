@@ -52,7 +52,7 @@ def _demo_sections(settings: Settings, standing: Standing, note: DemoNote) -> li
 
 def _backups(settings: Settings, standing: Standing) -> str:
     return (
-        f"{settings.backup_store}: {standing.verified} of {standing.workspaces} workspaces backed up and verified; "
+        f"{settings.local_store_dir}: {standing.verified} of {standing.workspaces} workspaces backed up and verified; "
         f"every {settings.backup_interval_hours} h"
     )
 

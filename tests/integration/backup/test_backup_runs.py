@@ -48,7 +48,7 @@ def test_a_backup_is_verified_in_the_run_and_described_in_the_catalogue(
     assert backup.verified_at is not None
     assert backup.object is not None
     assert backup.receipts == 2
-    content = (platform.settings.backup_store / backup.object).read_bytes()
+    content = (platform.settings.local_store_dir / backup.object).read_bytes()
     assert (backup.size, backup.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert backup.manifest is not None
     assert backup.manifest["tables"]["app.expense"]["rows"] == 1
@@ -116,7 +116,7 @@ def opened_by_hand(platform: Platform, backup: Backup) -> bytes:
     assert backup.object is not None
     assert backup.tenant_id is not None
     identity = pyrage.x25519.Identity.from_str(platform.keys.tenant(backup.tenant_id).backup_identity)
-    sealed = (platform.settings.backup_store / backup.object).read_bytes()
+    sealed = (platform.settings.local_store_dir / backup.object).read_bytes()
     packed = pyrage.decrypt(sealed, [identity])
     return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(packed), read_across_frames=True).read()
 
@@ -194,7 +194,7 @@ def test_a_damaged_object_fails_the_verification(
 ) -> None:
     backup = back_up(platform, scratch, workspace.id)
     assert backup.object is not None
-    store = platform.settings.backup_store
+    store = platform.settings.local_store_dir
     paths = {
         "dump": store / backup.object,
         "descriptor": store / names.descriptor_object(backup.object),
@@ -213,7 +213,7 @@ def test_a_backup_whose_object_was_away_can_be_proved_again(
 ) -> None:
     backup = back_up(platform, scratch, workspace.id)
     assert backup.object is not None
-    here = platform.settings.backup_store / backup.object
+    here = platform.settings.local_store_dir / backup.object
     away = here.rename(here.with_suffix(".away"))
     with pytest.raises(VerificationError):
         runs.verify_one(platform, backup.id, scratch=scratch)
@@ -229,7 +229,7 @@ def test_verifying_everything_finds_the_damaged_one_and_goes_on(
         conn.execute(text("UPDATE backup SET state = 'failed' WHERE state IN ('stored', 'verified')"))
     bad, good = back_up(platform, scratch, workspace.id), back_up(platform, scratch, another.id)
     assert bad.object is not None
-    damage_bit(platform.settings.backup_store / bad.object)
+    damage_bit(platform.settings.local_store_dir / bad.object)
     outcomes = {outcome.tenant_id: outcome for outcome in runs.verify_all(platform)}
     assert isinstance(outcomes[workspace.id].error, VerificationError)
     proved = outcomes[another.id].backup
@@ -249,7 +249,7 @@ def test_swapped_objects_are_found(
     for foreign in (older, other):
         assert mine.object is not None
         assert foreign.object is not None
-        store = platform.settings.backup_store
+        store = platform.settings.local_store_dir
         pairs = [(foreign.object, mine.object)]
         if with_descriptor:
             pairs.append((names.descriptor_object(foreign.object), names.descriptor_object(mine.object)))
@@ -269,7 +269,7 @@ def test_a_receipt_that_the_receipt_store_has_lost_fails_the_verification(
 
 
 def test_receipts_are_copied_once(platform: Platform, scratch: ScratchPool, workspace: Workspace) -> None:
-    folder = platform.settings.backup_store / names.folder(workspace.id) / "receipts"
+    folder = platform.settings.local_store_dir / names.folder(workspace.id) / "receipts"
     back_up(platform, scratch, workspace.id)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("??/*")}
     back_up(platform, scratch, workspace.id, force=True)
@@ -295,7 +295,7 @@ def test_a_process_killed_in_the_middle_of_a_backup_leaves_nothing_false(
     slow = with_program("pg_dump", script)
     command = [sys.executable, "-c", KILLED, str(slow.settings.home), slow.settings.postgres_bindir, workspace.id]
     process = subprocess.Popen(command, env=clean_environment(), cwd="/", start_new_session=True)
-    wait_for(lambda: bool(list(platform.settings.backup_store.glob(f"tenants/{workspace.id}/.tmp-*"))))
+    wait_for(lambda: bool(list(platform.settings.local_store_dir.glob(f"tenants/{workspace.id}/.tmp-*"))))
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

@@ -211,7 +211,7 @@ def test_a_schema_newer_than_the_code_is_refused(
 def test_a_damaged_backup_leaves_the_workspace_as_it_is_and_no_database(
     platform: Platform, workspace: Workspace, backup: Backup
 ) -> None:
-    path = platform.settings.backup_store / names.dump_object(workspace.id, backup.id)
+    path = platform.settings.local_store_dir / names.dump_object(workspace.id, backup.id)
     content = bytearray(path.read_bytes())
     content[-30] ^= 1
     path.write_bytes(content)

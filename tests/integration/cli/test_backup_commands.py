@@ -27,7 +27,7 @@ def test_a_backup_is_verified_again(as_json, backed_up):
 
 def test_a_damaged_backup_fails_verification_with_5(as_json, backed_up, initialised):
     _, row = backed_up
-    stored = initialised.backup_store / row["object"]
+    stored = initialised.local_store_dir / row["object"]
     content = bytearray(stored.read_bytes())
     content[len(content) // 2] ^= 1
     stored.chmod(0o600)

@@ -1,0 +1,1 @@
+"""From a backup store and the master key back to a platform with all its workspaces."""
