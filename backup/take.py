@@ -27,6 +27,7 @@ from .records import Backup, BackupState
 from .stores.contract import Store
 from .subject import Subject, reading, subject_of, target_for
 from .tools import dumping
+from .writing import writing
 
 DUMPED = (BackupState.STORED, BackupState.VERIFIED)
 
@@ -46,16 +47,17 @@ def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, forc
     `force`: dump even an unchanged database. Raises `NotFoundError` and `RefusedError` before anything is recorded;
     later errors are recorded in the entry, then raised.
     """
-    backup_id, subject = _begin(platform, tenant_id)
-    try:
-        with kept_alive(platform.control, backup_id):
-            _take(platform, store, subject, backup_id, force=force)
-    except StrongroomError as error:
-        _give_up(platform, store, subject, backup_id, str(error))
-        raise
-    except (psycopg.Error, OSError) as error:
-        _give_up(platform, store, subject, backup_id, "The database or the disk failed during the backup.")
-        raise FailedError(f"The backup failed: {str(error).splitlines()[0]}.") from error
+    with writing(platform, tenant_id):
+        backup_id, subject = _begin(platform, tenant_id)
+        try:
+            with kept_alive(platform.control, backup_id):
+                _take(platform, store, subject, backup_id, force=force)
+        except StrongroomError as error:
+            _give_up(platform, store, subject, backup_id, str(error))
+            raise
+        except (psycopg.Error, OSError) as error:
+            _give_up(platform, store, subject, backup_id, "The database or the disk failed during the backup.")
+            raise FailedError(f"The backup failed: {str(error).splitlines()[0]}.") from error
     with platform.control.begin() as conn:
         return catalogue.by_id(conn, backup_id)
 
