@@ -14,6 +14,7 @@ from ..platform.tenants import queries as tenants
 from ..provisioning.commands import operator_name, tenant_row
 from ..provisioning.opening import open_home
 from . import runs
+from .copies import replicate
 from .progress import Event, Progress
 from .records import Backup
 from .restore import restore as restore_tenant
@@ -44,12 +45,16 @@ def backup() -> None:
 def run(invocation: Invocation, slugs: tuple[str, ...], *, due: bool, everything: bool, parallel: int) -> None:
     """Back up workspaces now, and prove each backup by a restore into a scratch server.
 
-    A workspace that has not changed since its last verified backup is recorded as unchanged.
+    A workspace that has not changed since its last verified backup is recorded as unchanged. Where the settings name
+    several stores, the backups are then copied to the others.
     """
     if bool(slugs) + due + everything != 1:
         raise CallError("Say which: one or more workspaces, or --due, or --all.")
     with open_home(invocation.settings) as platform, spoken_progress(invocation, "Backing up") as progress:
         outcomes = _run(platform, slugs, due=due, parallel=parallel, progress=progress)
+        copied = replicate(platform)
+    for failure in copied.failures.values():
+        invocation.output.say(f"Not copied to another store yet, and tried again later: {failure}")
     _print_outcomes(invocation, outcomes, "Nothing is due.")
 
 

@@ -20,11 +20,12 @@ from ...provisioning.opening import open_home
 from ...provisioning.postgres.embedded import EmbeddedServer
 from ...provisioning.postgres.places import check_home
 from ..header import timestamp
+from ..stores.opening import Place, open_place
 from . import control, journal, leftovers, workspaces
 from .adopt import adopt
 from .journal import Journal
 from .keys import Escrow, bring_keys, prove
-from .place import Place, open_place, refuse_inside
+from .place import refuse_inside
 from .report import Report
 from .settings_file import keep_settings, named
 from .watching import Watch

@@ -18,7 +18,7 @@ SERVICE_ROLES = ("strongroom_control", "strongroom_provisioner", "strongroom_mig
 SERVER_ROLES = SERVICE_ROLES[1:]  # what an external server needs: the control database is not there
 _KINDS = ("platform", "service", "server", "placement", "tenant", "erased")
 PLATFORM_OBJECT = "platform"
-_BURIED = "erased"  # kind of the tombstones: ids of accounts that must never have keys again
+TOMBSTONES = "erased"  # kind of the tombstones: ids of accounts that must never have keys again
 
 Record = TypeVar("Record")
 
@@ -94,7 +94,7 @@ class KeyStore:
 
         Raises `RefusedError` for a tenant that was erased.
         """
-        if self._objects.path(_BURIED, tenant_id).exists():
+        if self._objects.path(TOMBSTONES, tenant_id).exists():
             raise RefusedError(f"The account {tenant_id} was erased; nothing gets keys under its id again.")
         payload = self._objects.create("tenant", tenant_id, TenantKeys.generate(tenant_id).payload())
         return TenantKeys.load(tenant_id, payload)
@@ -112,14 +112,14 @@ class KeyStore:
 
         It stands in the key store because an older copy of the control database does not know of the erasure.
         """
-        kept = self._objects.create(_BURIED, tenant_id, {"at": buried_at.isoformat()})
+        kept = self._objects.create(TOMBSTONES, tenant_id, {"at": buried_at.isoformat()})
         return datetime.fromisoformat(kept["at"])
 
     def buried(self) -> dict[str, datetime]:
         """Return the ids of the tenants that were erased, and when that began."""
         return {
-            tenant_id: datetime.fromisoformat(self._objects.read(_BURIED, tenant_id)["at"])
-            for tenant_id in self._objects.names(_BURIED)
+            tenant_id: datetime.fromisoformat(self._objects.read(TOMBSTONES, tenant_id)["at"])
+            for tenant_id in self._objects.names(TOMBSTONES)
         }
 
     def places(self, kind: str, name: str) -> tuple[Path, Path]:
@@ -192,7 +192,7 @@ class KeyStore:
         Keys of tenants that were erased, from an older copy of the copies, do not stay.
         """
         brought = self._objects.recover()
-        unwanted = set(self._objects.names(_BURIED)).intersection(self.tenant_ids())
+        unwanted = set(self._objects.names(TOMBSTONES)).intersection(self.tenant_ids())
         for tenant_id in unwanted:
             self.destroy_tenant(tenant_id)
         return brought - len(unwanted)
