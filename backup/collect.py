@@ -2,11 +2,12 @@
 
 import logging
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from ..config.errors import StrongroomError
+from ..config.errors import FailedError, StrongroomError
 from ..platform.audit.queries import AuditEntry
 from ..platform.control.platform import Platform
 from ..platform.tenants import placements
@@ -20,6 +21,7 @@ from ..provisioning.postgres.locks import exclusive
 from ..provisioning.postgres.scratch import instances, sweep
 from ..provisioning.repair import undisturbed
 from . import catalogue, names, switch, traces
+from .copies import in_each, remove_everywhere
 from .erasure.erase import clear_latecomers, erase, unfinished
 from .erasure.records import Erasure
 from .records import Backup, BackupState
@@ -36,14 +38,14 @@ _logger = logging.getLogger(__name__)
 
 def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
     """Do everything below; return how many things each part has cleared up."""
-    now, store = now or datetime.now(UTC), open_store(platform.settings)
+    now = now or datetime.now(UTC)
     return {
-        "backups given up": give_up_expired(platform, store, now),
-        "objects without entry": remove_orphans(platform, store, now),
+        "backups given up": give_up_expired(platform, now),
+        "objects without entry": in_each(platform, lambda store: remove_orphans(platform, store, now))[0],
         "erasures finished": finish_erasures(platform),
         "objects of erased accounts": clear_latecomers(platform, now),
         "restores undone": undo_restores(platform, now),
-        "copies undone": undo_copies(platform, store, now),
+        "copies undone": undo_copies(platform, open_store(platform.settings), now),
         "databases past their date": drop_retired(platform, now),
         "backups past their date": len(prune(platform, now)),
         "service files": remove_service_files(platform, now),
@@ -51,7 +53,7 @@ def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
     }
 
 
-def give_up_expired(platform: Platform, store: Store, now: datetime) -> int:
+def give_up_expired(platform: Platform, now: datetime) -> int:
     """Mark backups as failed whose process shows no sign of life, and remove what failed ones have stored."""
     with platform.control.begin() as conn:
         expired = catalogue.expired(conn, now)
@@ -60,10 +62,9 @@ def give_up_expired(platform: Platform, store: Store, now: datetime) -> int:
             catalogue.mark_failed(conn, backup.id, sentence, now, (BackupState.RUNNING,))
     with platform.control.connect() as conn:
         failed = catalogue.in_states(conn, (BackupState.FAILED,))
-    for backup in failed:
+    with suppress(FailedError):  # a store that is away: the next time
         # One that failed its verification stays until its time is over: it may be all that somebody has.
-        if backup.object is not None and backup.size is None:
-            names.remove_objects(store, backup.object)
+        remove_everywhere(platform, *(backup for backup in failed if backup.size is None))
     return len(expired)
 
 
@@ -109,7 +110,6 @@ def drop_retired(platform: Platform, now: datetime) -> int:
 
 def prune(platform: Platform, now: datetime, *, dry_run: bool = False) -> list[Backup]:
     """Remove the backups that have had their time, entry first; return them. `dry_run`: only return them."""
-    store = open_store(platform.settings)
     with platform.control.connect() as conn:
         known = {backup.id: backup for backup in catalogue.in_states(conn, _FINISHED)}
         keep = catalogue.retention(conn)
@@ -124,8 +124,8 @@ def prune(platform: Platform, now: datetime, *, dry_run: bool = False) -> list[B
     for backup in () if dry_run else chosen:
         with platform.control.begin() as conn:
             catalogue.forget(conn, backup.id)
-        if backup.object is not None:
-            names.remove_objects(store, backup.object)
+    with suppress(FailedError):  # a store that is away: nothing names the objects any more, so they go as orphans
+        remove_everywhere(platform, *(() if dry_run else chosen))
     return chosen
 
 

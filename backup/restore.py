@@ -33,12 +33,12 @@ from ..tenant_schema.migrate import knows_revision
 from ..tenant_schema.tables import SCHEMA
 from . import catalogue, receipts, traces
 from .adapt import adapt_copy, adapt_restored, origin_of
+from .copies import holding
 from .erasure.forget import replay_forgotten
 from .header import Descriptor
 from .progress import Event, Progress, silent
 from .records import Backup, BackupState
 from .stores.contract import Store
-from .stores.opening import open_store
 from .subject import identity_of, target_for
 from .switch import NewTenant, open_new, switch_in_place
 from .tools import restoring
@@ -107,12 +107,12 @@ def restore(
     as it was before, and nothing of the new database is left.
     """
     began = time.monotonic()
-    store = open_store(platform.settings)
     with platform.control.connect() as conn:
         tenant_id = tenants.by_slug(conn, slug).id
     pid = new_id()
     with tenant_lock(platform, tenant_id), held(platform, spare_lock(pid)):
         source, backup = _choose(platform, slug, backup_id, as_slug)
+        store = holding(platform, backup)
         progress(Event(slug, "checking the backup", 1, len(STEPS) + 1))
         descriptor = _check(platform, store, source, backup)
         work = _begin(platform, Order(store, source, backup, as_slug, operator), pid, descriptor)
