@@ -33,6 +33,7 @@ from . import catalogue, traces
 from .adapt import adapt_copy, adapt_restored
 from .content import BackupContent, Content
 from .copying import Place
+from .erasure.forget import replay_forgotten
 from .header import Descriptor
 from .progress import Event, Progress, silent
 from .records import Backup, BackupState
@@ -222,6 +223,7 @@ def _adapt(work: Work) -> None:
             work.revision = adapt_restored(conn, owner, origin)
         else:
             work.revision = adapt_copy(conn, owner, origin, partial(_reseal, work))
+        replay_forgotten(conn, work.order.source.id, work.platform, work.target_id)
 
 
 def _reseal(work: Work, conn: Connection) -> int:
