@@ -43,12 +43,15 @@ def give_up_lost(platform: Platform, now: datetime) -> int:
     return len(lost)
 
 
-def last_log_key_expiry(platform: Platform, moment: datetime) -> datetime:
+def last_log_key_expiry(platform: Platform, moment: datetime) -> datetime | None:
     """Return when the last key is destroyed that could open base backups or log of what was written until `moment`.
 
-    A day later than `moment`'s own: a piece of the log that is ended after midnight holds what was written before.
+    None where no log is archived. A day later than `moment`'s own: a piece of the log that is ended after midnight
+    holds what was written before.
     """
     days = platform.settings.point_in_time_days
+    if days == 0 and not platform.keys.archive_days():
+        return None
     return key_dies_at(names.day_of(moment + timedelta(days=1)), days)
 
 
