@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from ...config.errors import RefusedError, StrongroomError, VerificationError
 from ...config.settings import Settings
 from ...platform.keys import KeyStore
 from ...provisioning.postgres.embedded import EmbeddedServer
-from ...provisioning.postgres.locks import FileLock, is_held
+from ...provisioning.postgres.locks import FileLock
 from ...provisioning.postgres.setup import EMBEDDED_NAME
-from ...provisioning.postgres.spool import Spool
+from ...provisioning.postgres.spool import Spool, archiver_lock
 from ..stores.contract import Store
 from . import names, pieces
 from .places import archive_store
@@ -96,7 +96,7 @@ def archive_once(settings: Settings) -> int | None:
 
 def run_archiver(settings: Settings, announce: Callable[[], None] = lambda: None) -> None:
     """Archive until this process is told to end; a store that fails is tried again, less and less often."""
-    lock = FileLock(_lock(settings))
+    lock = FileLock(archiver_lock(settings))
     lock.take()
     announce()
     archiver, pause = open_archiver(settings, KeyStore.open(settings)), 0.0
@@ -113,24 +113,8 @@ def run_archiver(settings: Settings, announce: Callable[[], None] = lambda: None
 @contextmanager
 def only_one(settings: Settings) -> Generator[bool]:
     """Yield whether this process is the one archiver of the home; others may be at work."""
-    lock = FileLock(_lock(settings))
+    lock = FileLock(archiver_lock(settings))
     try:
         yield lock.try_take()
     finally:
         lock.close()
-
-
-def is_archiving(settings: Settings) -> bool:
-    """Say whether an archiver is at work."""
-    return is_held(_lock(settings))
-
-
-def lag(spool: Spool, now: datetime) -> timedelta:
-    """Return how long the oldest piece has been waiting."""
-    oldest = spool.oldest()
-    return now - oldest if oldest else timedelta()
-
-
-def _lock(settings: Settings) -> Path:
-    settings.run_dir.mkdir(parents=True, exist_ok=True)
-    return settings.run_dir / "archiver.lock"

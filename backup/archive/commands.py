@@ -14,8 +14,9 @@ from ...platform.servers.records import Server
 from ...provisioning.opening import open_home
 from ...provisioning.postgres.embedded import EmbeddedServer
 from ...provisioning.postgres.setup import EMBEDDED_NAME
+from ...provisioning.postgres.spool import is_archiving
 from ..progress import Event, Progress
-from .archiver import archive_once, is_archiving, lag, run_archiver
+from .archiver import archive_once, run_archiver
 from .base import run_base_backup
 from .moment import archive_of
 
@@ -83,7 +84,7 @@ def _window_row(platform: Platform, server: Server) -> dict[str, Any]:
 
 
 def _lag(settings: Settings) -> float:
-    return round(lag(EmbeddedServer(settings).spool, datetime.now(UTC)).total_seconds(), 1)
+    return round(EmbeddedServer(settings).spool.lag(datetime.now(UTC)).total_seconds(), 1)
 
 
 def _spoken(advance: Any) -> Progress:

@@ -20,7 +20,7 @@ from ...provisioning.locking import held
 from ...provisioning.spares import spare_lock
 from ..content import MomentContent
 from ..progress import Event, Progress, silent
-from ..restore import Order, land, source_of
+from ..restore import STEPS, Order, land, source_of
 from ..stores.opening import open_store
 from .embedded import EmbeddedArchive
 from .source import LogArchive
@@ -74,14 +74,22 @@ def restore_at(
         server, placement = _placement_at(platform, source, at)
         archive = archive_of(platform, server)
         _check_window(archive, server, at)
-        progress(Event(slug, "finding the way back", 1, 1))
-        with archive.recovered(placement.database, at, progress) as recovered:
+        with archive.recovered(placement.database, at, _about(slug, progress)) as recovered:
             content = MomentContent(platform, open_store(platform.settings), source, recovered, at)
             work = land(platform, Order(source, content, as_slug, operator), pid, progress)
     assert work.result is not None
     retired = None if as_slug else source.placement_id
     seconds = time.monotonic() - began
     return RestoredAt(work.result, at, pid, retired, content.rows, work.receipts, seconds)
+
+
+def _about(slug: str, progress: Progress) -> Progress:
+    """Say what the archive does as the first step of all, about the workspace and not its database."""
+
+    def report(event: Event) -> None:
+        progress(Event(slug, event.step, 1, len(STEPS) + 1))
+
+    return report
 
 
 def archive_of(platform: Platform, server: Server) -> LogArchive:

@@ -8,7 +8,7 @@ from ...platform.jobs.app import defer_in, periodic, task
 from ...platform.servers import bases
 from ...provisioning.postgres.embedded import EmbeddedServer
 from ...provisioning.postgres.setup import EMBEDDED_NAME
-from .archiver import is_archiving
+from ...provisioning.postgres.spool import is_archiving
 from .base import run_base_backup
 from .expiry import expire, give_up_lost
 from .places import archive_store_name

@@ -7,10 +7,12 @@ to encrypt and store. As long as there is no such folder nobody wants the log, a
 
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ...config.settings import Settings
 from .account import Account
+from .locks import is_held
 from .places import private_folder
 
 SCRIPT = "archive.sh"
@@ -86,6 +88,11 @@ class Spool:
         times = [_modified(path) for path in (*self.waiting(), *ready)]
         return min((time for time in times if time is not None), default=None)
 
+    def lag(self, now: datetime) -> timedelta:
+        """Return how long the oldest piece has been waiting."""
+        oldest = self.oldest()
+        return now - oldest if oldest else timedelta()
+
     def gap_since(self) -> datetime | None:
         """Return when the log was let go because the disk was nearly full; None if it is whole."""
         return _modified(self.folder / f".{_GAP}")
@@ -98,6 +105,17 @@ class Spool:
         """Return the identifier of the server's data, which every piece carries: no two servers have the same."""
         with (self.root / "data" / "global" / "pg_control").open("rb") as file:
             return str(struct.unpack("<Q", file.read(8))[0])
+
+
+def archiver_lock(settings: Settings) -> Path:
+    """Return the file that the one archiver of a home holds a lock on."""
+    settings.run_dir.mkdir(parents=True, exist_ok=True)
+    return settings.run_dir / "archiver.lock"
+
+
+def is_archiving(settings: Settings) -> bool:
+    """Say whether an archiver is at work."""
+    return is_held(archiver_lock(settings))
 
 
 def _modified(path: Path) -> datetime | None:
