@@ -16,6 +16,7 @@ from ...platform.tenants import queries as tenants
 from ...provisioning.initialise import is_initialised
 from ...provisioning.opening import open_home
 from ...provisioning.postgres.programs import client_environment, find_bindir
+from .. import names
 from ..header import timestamp
 from ..verify import read_dump
 from .control import whole_backups
@@ -74,7 +75,7 @@ def refuse_existing(path: Path) -> None:
 
 def write_identity(path: Path, tenant_id: str | None, identity: str) -> None:
     """Write a new file, mode 0600, as `age --decrypt --identity` reads it. Raises `RefusedError`, `FailedError`."""
-    lines = (f"# opens the backups of {tenant_id or CONTROL}; written {timestamp(datetime.now(UTC))}", identity, "")
+    lines = (f"# folder: {names.folder(tenant_id)}", f"# written: {timestamp(datetime.now(UTC))}", identity, "")
     refuse_existing(path)
     durable.write_once(path, "\n".join(lines).encode())
 

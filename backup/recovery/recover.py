@@ -21,6 +21,7 @@ from ...provisioning.postgres.embedded import EmbeddedServer
 from ...provisioning.postgres.places import check_home
 from .. import catalogue
 from ..header import timestamp
+from ..records import BackupState
 from . import control, journal, leftovers, workspaces
 from .adopt import adopt
 from .journal import Journal
@@ -31,6 +32,7 @@ from .settings_file import keep_settings, named
 from .watching import Watch
 
 PARALLEL = 2
+_HELD = (BackupState.STORED, BackupState.VERIFIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,8 @@ def _control(work: Work) -> None:
         server = EmbeddedServer(work.settings)
         found = control.bring_back(work.settings, server, work.place.backups, lambda text: _note(work, text))
         header = found.descriptor.header
-        work.journal.change(control={"backup": header.backup_id, "as_of": timestamp(found.as_of)})
+        place = {"backup": header.backup_id, "as_of": timestamp(found.as_of), "damaged": found.damaged}
+        work.journal.change(control=place)
     control.let_work(work.settings)
 
 
@@ -124,9 +127,7 @@ def _catalogue(work: Work) -> None:
     if store is None:
         raise FailedError(f"The settings do not name the store {label(work.order.store)} any more.")
     found = adopt(work.open_platform, work.place.backups, store.name)
-    assert work.journal.control is not None
-    with work.open_platform.control.begin() as conn:  # it was compared with its manifest when it was loaded
-        catalogue.mark_verified(conn, work.journal.control["backup"], datetime.now(UTC))
+    _mark_control(work)
     counts = {"adopted": found.adopted, "lost": found.lost}
     earlier = work.journal.document["catalogue"]
     work.journal.change(catalogue={key: earlier.get(key, 0) + count for key, count in counts.items()})
@@ -138,6 +139,15 @@ def _catalogue(work: Work) -> None:
             f"The workspace {stranger} was made after the last backup of the control database, which does not know "
             "its name; docs/restore-from-nothing.md says how to open its backup by hand.",
         )
+
+
+def _mark_control(work: Work) -> None:
+    """What the third step has found out about the backups of the control database."""
+    control_found, now = work.journal.control or {}, datetime.now(UTC)
+    with work.open_platform.control.begin() as conn:
+        catalogue.mark_verified(conn, control_found["backup"], now)
+        for backup_id in control_found["damaged"]:
+            catalogue.mark_failed(conn, backup_id, "It was found damaged by a recovery.", now, _HELD)
 
 
 def _workspaces(work: Work) -> None:

@@ -34,6 +34,7 @@ class Lost:
     backups: Path  # its backup root
     master_key: Path
     control: Backup  # the newest good backup of its control database
+    damaged_control: Backup
     ids: dict[str, str] = field(default_factory=dict[str, str])  # of its workspaces, by slug
     newest: dict[str, Backup] = field(default_factory=dict[str, Backup])
 
@@ -121,7 +122,7 @@ def _build(platform: Platform, make_workspace: MakeWorkspace, escrow: Path) -> L
         flip_a_bit(root / "store" / (backup.object or ""))
     platform.keys.destroy_tenant(made["erased"].id)
     shutil.copy(platform.settings.keys_dir / "master.key", escrow)
-    return Lost(root, escrow, control, {slug: one.id for slug, one in made.items()}, newest)
+    return Lost(root, escrow, control, damaged, {slug: one.id for slug, one in made.items()}, newest)
 
 
 def _back_up(platform: Platform, tenant_ids: Sequence[str | None], scratch: ScratchPool) -> list[Backup]:
