@@ -1,4 +1,4 @@
-"""The public programs that the page of the worst day calls; where one is not installed, a stand-in with the same work."""
+"""The public programs that the page of the worst day calls; where one is not installed, a stand-in."""
 
 import shutil
 import sys

@@ -1,7 +1,6 @@
 """Reads a backup by docs/backup-format.md alone: `independent_reader.py ROOT MASTER_KEY WHOSE DUMP [CONNINFO]`.
 
-Proves the newest backup of WHOSE (a workspace's id, or control), writes the archive to DUMP, restores it into an empty
-database where one is named, prints header, manifest and receipts. Knows nothing of Strongroom's code.
+Proves WHOSE newest backup (a workspace's id, or control), writes its archive to DUMP, restores it, prints the manifest.
 """
 
 import base64
@@ -37,13 +36,11 @@ def canonical(document):
 
 master = base64.b64decode(Path(sys.argv[2]).read_text().strip().removeprefix("strongroom-master-key-1 "))
 kind, name = ("platform", "platform") if whose == "control" else ("tenant", whose)
-wrapped = json.loads(
-    (root / "keys" / derive(master, "master key id", length=8).hex() / kind / f"{name}.json").read_text()
-)
+copies = root / "keys" / derive(master, "master key id", length=8).hex()
+wrapped = json.loads((copies / kind / f"{name}.json").read_text())
 nonce, sealed = (base64.b64decode(wrapped[part]) for part in ("nonce", "wrapped"))
 bound = json.dumps(["strongroom key object", 1, kind, name, 1]).encode()
 identity = json.loads(AESGCM(derive(master, "wrap")).decrypt(nonce, sealed, bound))["backup_identity"]
-
 folder = root / "store" / ("control" if whose == "control" else f"tenants/{whose}")
 descriptor = json.loads(max(folder.glob("*.json")).read_text())
 mac, key = descriptor.pop("mac"), derive(identity.encode(), "backup descriptor")
