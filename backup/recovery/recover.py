@@ -153,7 +153,7 @@ def _mark_control(work: Work) -> None:
 def _workspaces(work: Work) -> None:
     platform, order = work.open_platform, work.order
     there = leftovers.databases(platform)
-    wanted = workspaces.decide(platform, work.journal, there, order.only)
+    wanted = workspaces.decide(platform, work.journal, there, order.only, order.operator)
     workspaces.bring_back(platform, work.journal, wanted, order.parallel, work.watch, order.operator)
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,7 @@ def _build(platform: Platform, make_workspace: MakeWorkspace, escrow: Path) -> L
     root = platform.settings.backup_root
     for backup in (damaged, newest["rotten"], newest["hopeless"]):
         flip_a_bit(root / "store" / (backup.object or ""))
+    platform.keys.bury(made["erased"].id, datetime.now(UTC))  # as an erasure does, of which no backup knows
     platform.keys.destroy_tenant(made["erased"].id)
     shutil.copy(platform.settings.keys_dir / "master.key", escrow)
     return Lost(root, escrow, control, damaged, {slug: one.id for slug, one in made.items()}, newest)
