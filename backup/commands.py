@@ -237,6 +237,6 @@ def _outcome_row(outcome: Outcome) -> dict[str, Any]:
 
 backup.commands = LaterCommands(
     __package__ or "strongroom.backup",
-    {"recover": ".recover_command:recover_command"},
+    {"recover": ".recover_command:recover_command", "identity": ".recover_command:identity_command"},
     backup.commands,
 )
