@@ -20,6 +20,8 @@ from ..provisioning.postgres.locks import exclusive
 from ..provisioning.postgres.scratch import instances, sweep
 from ..provisioning.repair import undisturbed
 from . import catalogue, names, switch, traces
+from .erasure.erase import clear_latecomers, erase, unfinished
+from .erasure.records import Erasure
 from .records import Backup, BackupState
 from .retention import Kept, removable
 from .stores.contract import Store
@@ -38,6 +40,8 @@ def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
     return {
         "backups given up": give_up_expired(platform, store, now),
         "objects without entry": remove_orphans(platform, store, now),
+        "erasures finished": finish_erasures(platform),
+        "objects of erased accounts": clear_latecomers(platform, now),
         "restores undone": undo_restores(platform, now),
         "copies undone": undo_copies(platform, store, now),
         "databases past their date": drop_retired(platform, now),
@@ -72,6 +76,11 @@ def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
     orphans = [found.name for found in old if found.name.endswith((".age", ".json")) and found.name not in known]
     unfinished = [found.name for found in store.abandoned() if now - found.modified > GRACE]
     return sum(map(store.delete, orphans)) + sum(map(store.delete_abandoned, unfinished))
+
+
+def finish_erasures(platform: Platform) -> int:
+    """Go on with the erasures that were interrupted, on the word of whoever began them; return how many ended."""
+    return sum(_finish_erasure(platform, one) for one in unfinished(platform))
 
 
 def undo_restores(platform: Platform, now: datetime) -> int:
@@ -139,6 +148,15 @@ def end_throw_away_servers(platform: Platform) -> int:
 
 
 _FINISHED = tuple(state for state in BackupState if state is not BackupState.RUNNING)
+
+
+def _finish_erasure(platform: Platform, one: Erasure) -> bool:
+    try:
+        erase(platform, one.tenant_id, one.operator)
+    except _FAILURES as error:
+        _logger.warning("The erasure of %s is not finished: %s", one.tenant_id, error)
+        return False
+    return True
 
 
 def _reopen(platform: Platform, stuck: Tenant) -> bool:

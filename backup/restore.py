@@ -33,6 +33,7 @@ from ..tenant_schema.migrate import knows_revision
 from ..tenant_schema.tables import SCHEMA
 from . import catalogue, receipts, traces
 from .adapt import adapt_copy, adapt_restored, origin_of
+from .erasure.forget import replay_forgotten
 from .header import Descriptor
 from .progress import Event, Progress, silent
 from .records import Backup, BackupState
@@ -224,6 +225,7 @@ def _adapt(work: Work) -> None:
             work.revision = adapt_restored(conn, owner, backup)
         else:
             work.revision = adapt_copy(conn, owner, origin_of(backup), partial(_reseal, work))
+        replay_forgotten(conn, work.order.source.id, work.platform, work.target_id)
 
 
 def _reseal(work: Work, conn: Connection) -> int:

@@ -17,6 +17,7 @@ from ..platform.control.platform import Platform
 from ..provisioning.names import BACKUP
 from ..provisioning.sessions import Session
 from . import catalogue, names, pipeline, receipts
+from .contents import dump_options
 from .due import needs_dump
 from .fingerprint import Fingerprint, read_fingerprint
 from .header import Descriptor, Header, ReceiptCopy, timestamp
@@ -26,6 +27,7 @@ from .records import Backup, BackupState
 from .stores.contract import Store
 from .subject import Subject, reading, subject_of, target_for
 from .tools import dumping
+from .writing import writing
 
 DUMPED = (BackupState.STORED, BackupState.VERIFIED)
 
@@ -45,16 +47,17 @@ def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, forc
     `force`: dump even an unchanged database. Raises `NotFoundError` and `RefusedError` before anything is recorded;
     later errors are recorded in the entry, then raised.
     """
-    backup_id, subject = _begin(platform, tenant_id)
-    try:
-        with kept_alive(platform.control, backup_id):
-            _take(platform, store, subject, backup_id, force=force)
-    except StrongroomError as error:
-        _give_up(platform, store, subject, backup_id, str(error))
-        raise
-    except (psycopg.Error, OSError) as error:
-        _give_up(platform, store, subject, backup_id, "The database or the disk failed during the backup.")
-        raise FailedError(f"The backup failed: {str(error).splitlines()[0]}.") from error
+    with writing(platform, tenant_id):
+        backup_id, subject = _begin(platform, tenant_id)
+        try:
+            with kept_alive(platform.control, backup_id):
+                _take(platform, store, subject, backup_id, force=force)
+        except StrongroomError as error:
+            _give_up(platform, store, subject, backup_id, str(error))
+            raise
+        except (psycopg.Error, OSError) as error:
+            _give_up(platform, store, subject, backup_id, "The database or the disk failed during the backup.")
+            raise FailedError(f"The backup failed: {str(error).splitlines()[0]}.") from error
     with platform.control.begin() as conn:
         return catalogue.by_id(conn, backup_id)
 
@@ -125,12 +128,13 @@ def _dump(platform: Platform, store: Store, subject: Subject, backup_id: str, sn
         created_at=timestamp(datetime.now(UTC)),
     )
     name = names.dump_object(subject.tenant_id, backup_id)
+    options = [f"--snapshot={snapshot.id}", *dump_options(snapshot.session)]
     with (
         ThreadPoolExecutor(1, "backup-manifest") as beside,
         target_for(platform, subject.server, BACKUP, subject.database) as target,
     ):
         content = beside.submit(_content, subject, snapshot.session)
-        with dumping(target, f"--snapshot={snapshot.id}") as dump:
+        with dumping(target, *options) as dump:
             written = pipeline.write_object(store, name, header, dump, subject.recipient)
         manifest, copies = content.result()
     return Descriptor(header, name, written.size, written.sha256, manifest, tuple(copies))
