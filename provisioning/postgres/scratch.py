@@ -46,6 +46,10 @@ class ScratchServer:
         """Return the connection string; no password is needed, the kernel says who we are."""
         return make_conninfo(host=str(self.socket_dir), port=self.port, user=self.user, dbname=dbname)
 
+    def is_running(self) -> bool:
+        """Say whether its server process lives."""
+        return postmaster.running_pid(self.folder / "data") is not None
+
 
 @contextmanager
 def scratch(settings: Settings) -> Generator[ScratchServer]:
