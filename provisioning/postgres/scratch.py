@@ -26,7 +26,7 @@ from .places import private_folder, socket_dir
 from .programs import run_program
 
 USER = "strongroom_restore"
-_PREFIX = "scratch-"
+PREFIX = "scratch-"
 _SEED = "scratch.seed"
 
 
@@ -55,27 +55,27 @@ def scratch(settings: Settings) -> Generator[ScratchServer]:
     with exclusive(home.start_lock):
         sweep(home)
         seed = _seed(home)
-        folder = private_folder(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home.root)), home.account)
+        folder = private_folder(Path(tempfile.mkdtemp(prefix=PREFIX, dir=home.root)), home.account)
         in_use = FileLock(folder / "lock")
         in_use.take()
     try:
         yield _start(seed, folder)
     finally:
-        _remove(folder, home.account)
+        remove(folder, home.account)
         in_use.close()
 
 
 def sweep(home: EmbeddedServer) -> bool:
     """Stop and remove the instances whose process is gone; say whether none is left. For holders of the start lock."""
     none_left = True
-    for folder in home.root.glob(f"{_PREFIX}*"):
+    for folder in home.root.glob(f"{PREFIX}*"):
         try:
             lock = FileLock(folder / "lock")
         except FailedError:  # its owner is removing it at this moment
             continue
         try:
             if lock.try_take():
-                _remove(folder, home.account)
+                remove(folder, home.account)
             else:
                 none_left = False
         finally:
@@ -113,7 +113,7 @@ def _start(seed: Cluster, folder: Path) -> ScratchServer:
     return ScratchServer(folder, socket, cluster.bindir)
 
 
-def _remove(folder: Path, account: Account) -> None:
+def remove(folder: Path, account: Account) -> None:
     """Stop what runs in `folder` and remove it, with its socket's folder wherever that is."""
     postmaster.end(folder / "data", signal.SIGQUIT, 5)
     shutil.rmtree(socket_dir(folder, folder / "s", account), ignore_errors=True)
