@@ -145,6 +145,11 @@ def by_id(conn: Connection, backup_id: str) -> Backup:
     return found[0]
 
 
+def by_ids(conn: Connection, backup_ids: Sequence[str]) -> list[Backup]:
+    """Return those of these entries that there are."""
+    return _records(conn, _RECORD.where(backup.c.id.in_(backup_ids)))
+
+
 def newest(conn: Connection, tenant_id: str | None, states: Sequence[BackupState]) -> Backup | None:
     """Return the newest backup of a tenant (None: of the control database) that is in one of `states`."""
     query = _RECORD.where(_of(tenant_id), backup.c.state.in_(states)).order_by(backup.c.started_at.desc()).limit(1)

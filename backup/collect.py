@@ -15,6 +15,9 @@ from ..platform.tenants.records import Placement, PlacementState, Tenant
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
 from ..provisioning.placements import drop_placement
+from ..provisioning.postgres.embedded import EmbeddedServer
+from ..provisioning.postgres.locks import exclusive
+from ..provisioning.postgres.scratch import instances, sweep
 from ..provisioning.repair import undisturbed
 from . import catalogue, names, switch, traces
 from .erasure.erase import clear_latecomers, erase, unfinished
@@ -44,6 +47,7 @@ def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
         "databases past their date": drop_retired(platform, now),
         "backups past their date": len(prune(platform, now)),
         "service files": remove_service_files(platform, now),
+        "throw-away servers": end_throw_away_servers(platform),
     }
 
 
@@ -132,6 +136,15 @@ def remove_service_files(platform: Platform, now: datetime) -> int:
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return len(old)
+
+
+def end_throw_away_servers(platform: Platform) -> int:
+    """Stop and remove the servers in which killed processes proved backups: they hold customers' rows in the open."""
+    server = EmbeddedServer(platform.settings)
+    with exclusive(server.start_lock):
+        before = len(instances(server))
+        sweep(server)
+        return before - len(instances(server))
 
 
 _FINISHED = tuple(state for state in BackupState if state is not BackupState.RUNNING)

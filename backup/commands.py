@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ..config.errors import CallError, FailedError, VerificationError
-from ..platform.console.commands import Group, pass_invocation
+from ..platform.console.commands import Group, LaterCommands, pass_invocation
 from ..platform.console.invocation import Invocation
 from ..platform.control.platform import Platform
 from ..platform.tenants import queries as tenants
@@ -193,3 +193,10 @@ def _outcome_row(outcome: Outcome) -> dict[str, Any]:
         ("id", "kind", "started_at", "finished_at", "bytes", "sha256", "object", "schema_revision"), None
     )
     return nothing | {"tenant": outcome.label, "state": "failed", "failure": str(outcome.error)}
+
+
+backup.commands = LaterCommands(
+    __package__ or "strongroom.backup",
+    {"recover": ".recover_command:recover_command"},
+    backup.commands,
+)

@@ -21,9 +21,11 @@ from .scratch import ScratchPool
 from .stores.contract import Store
 from .stores.opening import open_store
 from .take import take_backup
+from .unchanged import note_unchanged
 from .verify import verify_backup
 
 PARALLEL = 2
+_MANY = 2  # a single workspace is looked into anyway
 CONTROL = "control"
 
 
@@ -66,18 +68,21 @@ def run_many(
     """
     store = open_store(platform.settings)
     labels = _labels(platform)
-    outcomes: dict[str | None, Outcome] = {}
+    outcomes = {} if force else _unchanged(platform, tenant_ids, labels)
+    for number, outcome in enumerate(outcomes.values(), 1):
+        progress(Event(outcome.label, _word(outcome), number, len(tenant_ids)))
     with _scratch(platform, scratch) as provers, ThreadPoolExecutor(max(1, parallel), "backup") as pool:
         running = {
             pool.submit(_run_one, platform, store, provers, tenant_id, force=force): tenant_id
             for tenant_id in dict.fromkeys(tenant_ids)
+            if tenant_id not in outcomes
         }
-        for number, done in enumerate(as_completed(running), 1):
+        for number, done in enumerate(as_completed(running), len(outcomes) + 1):
             tenant_id = running[done]
             label = labels.get(tenant_id, tenant_id or CONTROL)
             outcome = Outcome(tenant_id, label, *done.result())
             outcomes[tenant_id] = outcome
-            progress(Event(label, _word(outcome), number, len(running)))
+            progress(Event(label, _word(outcome), number, len(tenant_ids)))
     return [outcomes[tenant_id] for tenant_id in dict.fromkeys(tenant_ids)]
 
 
@@ -135,6 +140,22 @@ def verify_all(platform: Platform, *, progress: Progress = silent) -> list[Outco
             outcomes.append(Outcome(backup.tenant_id, backup.label, *result))
             progress(Event(backup.label, _word(outcomes[-1]), number, len(backups)))
     return outcomes
+
+
+def _unchanged(
+    platform: Platform, tenant_ids: Sequence[str | None], labels: dict[str | None, str]
+) -> dict[str | None, Outcome]:
+    """Be done with those of many workspaces that one look at each server shows to be unchanged."""
+    wanted = [tenant_id for tenant_id in tenant_ids if tenant_id is not None]
+    if len(wanted) < _MANY:
+        return {}
+    noted = note_unchanged(platform, wanted)
+    with platform.control.connect() as conn:
+        entries = catalogue.by_ids(conn, list(noted.values()))
+    return {
+        entry.tenant_id: Outcome(entry.tenant_id, labels.get(entry.tenant_id, entry.label), entry, None)
+        for entry in entries
+    }
 
 
 def _control_last(

@@ -17,6 +17,7 @@ from ..platform.control.platform import Platform
 from ..provisioning.names import BACKUP
 from ..provisioning.sessions import Session
 from . import catalogue, names, pipeline, receipts
+from .contents import dump_options
 from .due import needs_dump
 from .fingerprint import Fingerprint, read_fingerprint
 from .header import Descriptor, Header, ReceiptCopy, timestamp
@@ -127,12 +128,13 @@ def _dump(platform: Platform, store: Store, subject: Subject, backup_id: str, sn
         created_at=timestamp(datetime.now(UTC)),
     )
     name = names.dump_object(subject.tenant_id, backup_id)
+    options = [f"--snapshot={snapshot.id}", *dump_options(snapshot.session)]
     with (
         ThreadPoolExecutor(1, "backup-manifest") as beside,
         target_for(platform, subject.server, BACKUP, subject.database) as target,
     ):
         content = beside.submit(_content, subject, snapshot.session)
-        with dumping(target, f"--snapshot={snapshot.id}") as dump:
+        with dumping(target, *options) as dump:
             written = pipeline.write_object(store, name, header, dump, subject.recipient)
         manifest, copies = content.result()
     return Descriptor(header, name, written.size, written.sha256, manifest, tuple(copies))

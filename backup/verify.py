@@ -15,7 +15,7 @@ from .stores.contract import Store
 from .subject import identity_of
 from .tools import restoring
 
-_DESCRIPTOR_LIMIT = 64 << 20
+DESCRIPTOR_LIMIT = 64 << 20
 PROVABLE = (BackupState.STORED, BackupState.VERIFIED)
 
 
@@ -72,7 +72,7 @@ def read_descriptor(store: Store, backup: Backup, identity: str) -> Descriptor:
     if backup.object is None:
         raise VerificationError("The catalogue names no object.")
     with store.open(names.descriptor_object(backup.object)) as file:
-        descriptor = Descriptor.decode(file.read(_DESCRIPTOR_LIMIT), identity)
+        descriptor = Descriptor.decode(file.read(DESCRIPTOR_LIMIT), identity)
     header = descriptor.header
     found = (header.kind, header.backup_id, header.tenant_id, header.schema_revision, descriptor.object)
     if found != (backup.kind, backup.id, backup.tenant_id, backup.schema_revision, backup.object):

@@ -17,7 +17,7 @@ MASTER_FILE = "master.key"
 SERVICE_ROLES = ("strongroom_control", "strongroom_provisioner", "strongroom_migrator", "strongroom_backup")
 SERVER_ROLES = SERVICE_ROLES[1:]  # what an external server needs: the control database is not there
 _KINDS = ("platform", "service", "server", "placement", "tenant", "erased")
-_PLATFORM = "platform"
+PLATFORM_OBJECT = "platform"
 _BURIED = "erased"  # kind of the tombstones: ids of accounts that must never have keys again
 
 Record = TypeVar("Record")
@@ -69,7 +69,7 @@ class KeyStore:
 
     def platform(self) -> PlatformKeys:
         """Return the secrets that belong to no tenant."""
-        return self._read("platform", _PLATFORM, PlatformKeys.load)
+        return self._read("platform", PLATFORM_OBJECT, PlatformKeys.load)
 
     def service_credential(self, role: str, server: str | None = None) -> DatabaseCredential:
         """Return the login of one of the platform's own roles, on the external `server` if named.
@@ -198,7 +198,7 @@ class KeyStore:
         return brought - len(unwanted)
 
     def _create_platform(self) -> None:
-        self._objects.create("platform", _PLATFORM, PlatformKeys.generate().payload())
+        self._objects.create("platform", PLATFORM_OBJECT, PlatformKeys.generate().payload())
         for role in SERVICE_ROLES:
             self._objects.create("service", role, credential_payload(DatabaseCredential.generate(role)))
 
