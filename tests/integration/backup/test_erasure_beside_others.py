@@ -44,8 +44,9 @@ def test_a_backup_at_work_leaves_nothing_behind(quick, workspace, monkeypatch, m
         backup = pool.submit(run_backup, quick, workspace.id)
         assert reached.wait(30)
         erasure = pool.submit(erase, quick, workspace.slug, "olga")
-        while quick.registry.tenant_by_id(workspace.id).state is not TenantState.ERASED:
-            pass
+        with pytest.raises(TimeoutError):  # it waits for the backup, as long as that takes
+            erasure.result(2)
+        assert workspace.tenant().state is TenantState.ERASED
         go_on.set()
         certificate = erasure.result(60)
         with pytest.raises(StrongroomError):
