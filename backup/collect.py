@@ -21,6 +21,7 @@ from ..provisioning.postgres.locks import exclusive
 from ..provisioning.postgres.scratch import instances, sweep
 from ..provisioning.repair import undisturbed
 from . import catalogue, names, switch, traces
+from .archive.names import ROOT as ARCHIVE
 from .copies import in_each, remove_everywhere
 from .erasure.erase import clear_latecomers, erase, unfinished
 from .erasure.records import Erasure
@@ -69,11 +70,15 @@ def give_up_expired(platform: Platform, now: datetime) -> int:
 
 
 def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
-    """Remove dumps and descriptors that no entry names, and unfinished objects, once they are a day old."""
+    """Remove dumps and descriptors that no entry names, and unfinished objects, once they are a day old.
+
+    What the archive of the log holds is none of a tenant's: `archive.expiry` ends it.
+    """
     with platform.control.connect() as conn:
         dumps = catalogue.object_names(conn)
     known = dumps | {names.descriptor_object(dump) for dump in dumps}
-    old = [found for found in store.list() if now - found.modified > GRACE]
+    tenants_own = (found for found in store.list() if not found.name.startswith(f"{ARCHIVE}/"))
+    old = [found for found in tenants_own if now - found.modified > GRACE]
     orphans = [found.name for found in old if found.name.endswith((".age", ".json")) and found.name not in known]
     unfinished = [found.name for found in store.abandoned() if now - found.modified > GRACE]
     return sum(map(store.delete, orphans)) + sum(map(store.delete_abandoned, unfinished))

@@ -31,6 +31,12 @@ def same_place(one: StoreSettings, other: StoreSettings) -> bool:
     return one.url.rstrip("/") == other.url.rstrip("/")
 
 
+def label(store: StoreSettings, *, keys: bool = False) -> str:
+    """Return what a person calls the store, or the place of its key copies."""
+    url = store.keys_url if keys and store.keys_url else store.url
+    return urlsplit(url).path if urlsplit(url).scheme == "file" else url
+
+
 def refuse_inside(home: Path, store: StoreSettings) -> None:
     """Raise `RefusedError` when home and backups contain each other."""
     if store.scheme == "file":
@@ -55,5 +61,5 @@ def _require_backups(root: Path) -> None:
     if not root.is_dir():
         raise NotFoundError(f"There is no folder {root}; --from names the folder in which “store” and “keys” lie.")
     if not (root / "store").is_dir():
-        inside = " You have named the folder below it." if root.name == "store" else ""
-        raise NotFoundError(f"{root} holds no backups: there is no folder “store” in it.{inside}")
+        above = f" Name the folder above it: {root.parent}" if root.name == "store" else ""
+        raise NotFoundError(f"{root} holds no backups: there is no folder “store” in it.{above}")

@@ -44,7 +44,13 @@ def _backups(store: StoreSettings, place: Place, pruning: Place) -> list[Tried]:
     if store.prune_credentials:
         tried.append(_forbidden(place.backups, name))
     tried.append(_needed("delete (pruning)", lambda: _remove(pruning.backups, name)))
-    return tried
+    return tried if store.prune_credentials or store.scheme == "file" else [*tried, _advice()]
+
+
+def _advice() -> Tried:
+    """It works; it could be safer."""
+    detail = "set prune_credentials, and take the right to delete away from the credentials that write"
+    return Tried("a credential of its own for pruning", ok=True, detail=detail)
 
 
 def _keys(place: Place, pruning: Place) -> list[Tried]:

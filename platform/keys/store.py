@@ -10,13 +10,21 @@ from ...config.settings import Settings
 from . import durable
 from .credentials import DatabaseCredential
 from .objects import ObjectFolder, check_private, read_private
-from .records import PlatformKeys, TenantKeys, credential_payload, load_credential, next_credential, with_next
+from .records import (
+    ArchiveKeys,
+    PlatformKeys,
+    TenantKeys,
+    credential_payload,
+    load_credential,
+    next_credential,
+    with_next,
+)
 from .wrapping import MasterKey
 
 MASTER_FILE = "master.key"
 SERVICE_ROLES = ("strongroom_control", "strongroom_provisioner", "strongroom_migrator", "strongroom_backup")
 SERVER_ROLES = SERVICE_ROLES[1:]  # what an external server needs: the control database is not there
-_KINDS = ("platform", "service", "server", "placement", "tenant", "erased")
+_KINDS = ("platform", "service", "server", "placement", "tenant", "erased", "archive")
 PLATFORM_OBJECT = "platform"
 TOMBSTONES = "erased"  # kind of the tombstones: ids of accounts that must never have keys again
 
@@ -47,6 +55,7 @@ class KeyStore:
         _check_folder(folder)
         store = cls(settings, _read_master(folder / MASTER_FILE))
         store.platform()
+        store._destroy_buried()
         return store
 
     @classmethod
@@ -182,6 +191,25 @@ class KeyStore:
         """Return the ids of all placements that have a login."""
         return self._objects.names("placement")
 
+    def create_archive(self, day: str) -> ArchiveKeys:
+        """Make the keys of a day (YYYYMMDD, UTC) of the log archive, or return those that it has."""
+        if day in self.archive_days():
+            return self.archive(day)
+        payload = self._objects.create("archive", day, ArchiveKeys.generate(day).payload())
+        return ArchiveKeys.load(day, payload)
+
+    def archive(self, day: str) -> ArchiveKeys:
+        """Return the keys of a day of the log archive. Raises `KeyMissingError` if it has none (any more)."""
+        return self._read("archive", day, lambda payload: ArchiveKeys.load(day, payload))
+
+    def archive_days(self) -> list[str]:
+        """Return the days of the log archive that have keys, sorted."""
+        return self._objects.names("archive")
+
+    def destroy_archive(self, day: str) -> None:
+        """Destroy the keys of a day of the log archive and their copy: nothing of that day can be read again."""
+        self._destroy("archive", day)
+
     def forget(self) -> None:
         """Drop every remembered secret from memory."""
         self._cache.clear()
@@ -192,10 +220,17 @@ class KeyStore:
         Keys of tenants that were erased, from an older copy of the copies, do not stay.
         """
         brought = self._objects.recover()
-        unwanted = set(self._objects.names(TOMBSTONES)).intersection(self.tenant_ids())
-        for tenant_id in unwanted:
+        return brought - self._destroy_buried()
+
+    def _destroy_buried(self) -> int:
+        """Destroy what an older copy of the keys has brought back of tenants that were erased; return how many."""
+        back = [
+            one for one in self._objects.names(TOMBSTONES) if any(path.exists() for path in self.places("tenant", one))
+        ]
+        for tenant_id in back:
+            self._objects.read(TOMBSTONES, tenant_id)  # raises unless it was we who put it there
             self.destroy_tenant(tenant_id)
-        return brought - len(unwanted)
+        return len(back)
 
     def _create_platform(self) -> None:
         self._objects.create("platform", PLATFORM_OBJECT, PlatformKeys.generate().payload())

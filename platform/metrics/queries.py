@@ -4,7 +4,17 @@ from datetime import datetime
 
 from sqlalchemy import Connection, and_, func, select
 
-from ..control.tables import backup, backup_copy, connection_lease, placement, process, server, tenant, verification
+from ..control.tables import (
+    backup,
+    backup_copy,
+    base_backup,
+    connection_lease,
+    placement,
+    process,
+    server,
+    tenant,
+    verification,
+)
 from .records import Lease, ServerPlaces, StoreCopies, Verification
 
 _LEASES = (
@@ -42,6 +52,12 @@ _COPIES = (
     .group_by(backup_copy.c.store)
     .order_by(backup_copy.c.store)
 )
+_NEWEST_BASE = (
+    select(base_backup.c.server_name, func.max(base_backup.c.finished_at))
+    .where(base_backup.c.state == "stored")
+    .group_by(base_backup.c.server_name)
+    .order_by(base_backup.c.server_name)
+)
 _ISOLATION = (
     select(verification.c.at, verification.c.passed)
     .where(verification.c.kind == "isolation")
@@ -73,6 +89,11 @@ def newest_verified_backup(conn: Connection) -> datetime | None:
 def store_copies(conn: Connection) -> list[StoreCopies]:
     """Return what each backup store holds, by its name; of one that has never had anything there is no word."""
     return [StoreCopies(*row) for row in conn.execute(_COPIES)]
+
+
+def newest_base_backups(conn: Connection) -> dict[str, datetime]:
+    """Return when the newest base backup of each server was finished."""
+    return {str(row[0]): row[1] for row in conn.execute(_NEWEST_BASE)}
 
 
 def last_isolation_verification(conn: Connection) -> Verification | None:
