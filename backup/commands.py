@@ -18,6 +18,7 @@ from . import runs
 from .archive.commands import base, window
 from .archive.moment import parse_moment, restore_at
 from .copies import replicate
+from .keycopies import sync
 from .progress import Event, Progress
 from .records import Backup
 from .restore import restore as restore_tenant
@@ -55,6 +56,7 @@ def run(invocation: Invocation, slugs: tuple[str, ...], *, due: bool, everything
         raise CallError("Say which: one or more workspaces, or --due, or --all.")
     with open_home(invocation.settings) as platform, spoken_progress(invocation, "Backing up") as progress:
         outcomes = _run(platform, slugs, due=due, parallel=parallel, progress=progress)
+        sync(platform)
         copied = replicate(platform)
     for failure in copied.failures.values():
         invocation.output.say(f"Not copied to another store yet, and tried again later: {failure}")

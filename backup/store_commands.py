@@ -106,7 +106,7 @@ def _failure(settings: Settings, one: StoreSettings) -> str | None:
             f"There is no folder {one.folder}; is its disk mounted? If it is new, run: strongroom store init {one.name}"
         )
     try:
-        open_store(settings, one.name).exists("check/none")
+        next(open_store(settings, one.name).list("check"), None)
     except StrongroomError as error:
         return str(error)
     return None

@@ -98,8 +98,8 @@ def _make(access: Access, bucket: str, *, lock: bool) -> bool:
 def _lock(client: Any, bucket: str, days: int) -> bool:
     """Compliance: nobody can shorten it, not even the owner of the account."""
     wanted = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": days}}}
-    found = _asked(lambda: client.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"]) or {}
-    retention = found.get("Rule", {}).get("DefaultRetention", {})
+    found = _asked(lambda: client.get_object_lock_configuration(Bucket=bucket)["ObjectLockConfiguration"])
+    retention: dict[str, Any] = found.get("Rule", {}).get("DefaultRetention", {}) if found else {}
     if retention.get("Mode") == "COMPLIANCE" and int(retention.get("Days", 0)) == days:
         return False
     if client.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":  # a bucket that was there before
