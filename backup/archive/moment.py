@@ -19,9 +19,9 @@ from ...provisioning.create import tenant_lock
 from ...provisioning.locking import held
 from ...provisioning.spares import spare_lock
 from ..content import MomentContent
+from ..copies import making_store
 from ..progress import Event, Progress, silent
 from ..restore import STEPS, Order, land, source_of
-from ..stores.opening import open_store
 from .embedded import EmbeddedArchive
 from .source import LogArchive
 
@@ -75,7 +75,7 @@ def restore_at(
         archive = archive_of(platform, server)
         _check_window(archive, server, at)
         with archive.recovered(placement.database, at, _about(slug, progress)) as recovered:
-            content = MomentContent(platform, open_store(platform.settings), source, recovered, at)
+            content = MomentContent(platform, making_store(platform, source.id), source, recovered, at)
             work = land(platform, Order(source, content, as_slug, operator), pid, progress)
     assert work.result is not None
     retired = None if as_slug else source.placement_id
