@@ -227,6 +227,6 @@ def test_the_archiver_goes_on_after_the_store_came_back(
     monkeypatch.setattr("strongroom.backup.archive.archiver.time.sleep", pauses.append)
     with pytest.raises(StopIteration):
         run_archiver(archiver.settings)
-    assert pauses == [1.0, 2.0, 0.25]
+    assert pauses == [1.0, 2.0, 0.1]
     assert archived(archiver) == {piece_name(1): b"piece"}
     assert "The log is not archived" in caplog.text
