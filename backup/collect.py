@@ -17,8 +17,8 @@ from ..provisioning.create import tenant_lock
 from ..provisioning.placements import drop_placement
 from ..provisioning.repair import undisturbed
 from . import catalogue, names, switch, traces
-from .records import Backup, BackupState
-from .retention import Kept, removable
+from .prune import prune
+from .records import BackupState
 from .stores.contract import Store
 from .stores.opening import open_store
 from .subject import SERVICE_FOLDER
@@ -51,11 +51,12 @@ def give_up_expired(platform: Platform, store: Store, now: datetime) -> int:
             sentence = "The process that made this backup ended in the middle of it."
             catalogue.mark_failed(conn, backup.id, sentence, now, (BackupState.RUNNING,))
     with platform.control.connect() as conn:
-        failed = catalogue.in_states(conn, (BackupState.FAILED,))
-    for backup in failed:
         # One that failed its verification stays until its time is over: it may be all that somebody has.
-        if backup.object is not None and backup.size is None:
-            names.remove_objects(store, backup.object)
+        failed = catalogue.unfinished(conn)
+    for backup in failed:
+        names.remove_objects(store, backup.object or "")
+        with platform.control.begin() as conn:
+            catalogue.forget_object(conn, backup.id)
     return len(expired)
 
 
@@ -94,28 +95,6 @@ def drop_retired(platform: Platform, now: datetime) -> int:
     return sum(_drop(platform, placement) for placement in due)
 
 
-def prune(platform: Platform, now: datetime, *, dry_run: bool = False) -> list[Backup]:
-    """Remove the backups that have had their time, entry first; return them. `dry_run`: only return them."""
-    store = open_store(platform.settings)
-    with platform.control.connect() as conn:
-        known = {backup.id: backup for backup in catalogue.in_states(conn, _FINISHED)}
-        keep = catalogue.retention(conn)
-    groups: dict[str | None, list[Backup]] = {}
-    for backup in known.values():
-        groups.setdefault(backup.tenant_id, []).append(backup)
-    chosen = [
-        known[backup_id]
-        for tenant_id, group in groups.items()
-        for backup_id in removable(map(_kept, group), now, keep.get(tenant_id, _days(platform)))
-    ]
-    for backup in () if dry_run else chosen:
-        with platform.control.begin() as conn:
-            catalogue.forget(conn, backup.id)
-        if backup.object is not None:
-            names.remove_objects(store, backup.object)
-    return chosen
-
-
 def remove_service_files(platform: Platform, now: datetime) -> int:
     """Remove the folders with a service file that killed processes have left in the run folder."""
     folders = [path for path in platform.settings.run_dir.glob(f"{SERVICE_FOLDER}*") if path.is_dir()]
@@ -123,9 +102,6 @@ def remove_service_files(platform: Platform, now: datetime) -> int:
     for path in old:
         shutil.rmtree(path, ignore_errors=True)
     return len(old)
-
-
-_FINISHED = tuple(state for state in BackupState if state is not BackupState.RUNNING)
 
 
 def _reopen(platform: Platform, stuck: Tenant) -> bool:
@@ -164,11 +140,3 @@ def _remove_traces(platform: Platform, store: Store, entry: AuditEntry) -> bool:
     except _FAILURES as error:
         _logger.warning("What the copy %s has left is kept for now: %s", entry.tenant_id, error)
         return False
-
-
-def _kept(backup: Backup) -> Kept:
-    return Kept(backup.id, backup.state.value, backup.started_at, backup.unchanged_since)
-
-
-def _days(platform: Platform) -> timedelta:
-    return timedelta(days=platform.settings.backup_retention_days)

@@ -12,9 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config.errors import FailedError, StrongroomError
 from ..platform.control.platform import Platform
+from ..platform.protection import queries as protection
+from ..platform.protection.policy import policy_of
 from ..platform.tenants import queries as tenants
 from . import catalogue
-from .due import due
+from .due import Candidate, due
 from .progress import Event, Progress, silent
 from .records import Backup, BackupState
 from .scratch import ScratchPool
@@ -82,7 +84,7 @@ def run_many(
 
 
 def run_due(platform: Platform, *, parallel: int = PARALLEL, progress: Progress = silent) -> list[Outcome]:
-    """Back up whatever is due now, and then the control database."""
+    """Back up whatever is due now, the control database last."""
     return _control_last(platform, due_now(platform), parallel=parallel, progress=progress)
 
 
@@ -90,17 +92,14 @@ def run_all(
     platform: Platform, *, parallel: int = PARALLEL, force: bool = False, progress: Progress = silent
 ) -> list[Outcome]:
     """Back up every tenant that has a database, and then the control database."""
-    with platform.control.connect() as conn:
-        everything = [
-            candidate.tenant_id for candidate in catalogue.candidates(conn, platform.settings.backup_interval)
-        ]
-    return _control_last(platform, [*everything, None], parallel=parallel, force=force, progress=progress)
+    everything = [candidate.tenant_id for candidate in _candidates(platform, datetime.now(UTC))]
+    return _control_last(platform, everything, parallel=parallel, force=force, progress=progress)
 
 
 def due_now(platform: Platform) -> list[str | None]:
     """Return the tenants (None: the control database) whose backup is due, the longest unprotected first."""
-    with platform.control.connect() as conn:
-        return due(catalogue.candidates(conn, platform.settings.backup_interval), datetime.now(UTC))
+    now = datetime.now(UTC)
+    return due(_candidates(platform, now), now)
 
 
 def list_backups(platform: Platform, slug: str | None = None, limit: int = 1000) -> list[Backup]:
@@ -145,13 +144,19 @@ def _control_last(
     progress: Progress,
     force: bool = False,
 ) -> list[Outcome]:
-    """Back up the tenants among `wanted`, then the control database, whose copy so knows of their backups."""
+    """Back up the tenants among `wanted`, then the control database, if it is: its copy so knows of their backups."""
     if not wanted:
         return []
     with closing(ScratchPool(platform.settings)) as scratch:
         tenant_ids = [tenant_id for tenant_id in wanted if tenant_id is not None]
         run = partial(run_many, platform, parallel=parallel, force=force, progress=progress, scratch=scratch)
-        return run(tenant_ids) + run([None])
+        return run(tenant_ids) + (run([None]) if None in wanted else [])
+
+
+def _candidates(platform: Platform, now: datetime) -> list[Candidate]:
+    settings = platform.settings
+    with platform.control.connect() as conn:
+        return catalogue.candidates(conn, protection.policies(conn, settings), policy_of(settings), now)
 
 
 def _run_one(

@@ -7,7 +7,7 @@ the first byte, the object before its descriptor, both before the row says `stor
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -84,12 +84,19 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
         with exported_snapshot(session) as snapshot:
             descriptor = _dump(platform, store, subject, backup_id, snapshot)
     if subject.tenant_id:
-        receipts.copy_missing(platform, store, subject.tenant_id, descriptor.receipts)
+        descriptor = _with_receipts(platform, store, subject.tenant_id, descriptor)
     with store.create(names.descriptor_object(descriptor.object)) as target:
         target.write(descriptor.encode(subject.recipient, subject.identity))
     with platform.control.begin() as conn:
         if not catalogue.mark_stored(conn, backup_id, descriptor, fingerprint, datetime.now(UTC)):
             raise FailedError("The backup took so long without a sign of life that it was given up.")
+
+
+def _with_receipts(platform: Platform, store: Store, tenant_id: str, descriptor: Descriptor) -> Descriptor:
+    """Copy the receipts. One that its origin has lost is written down as lost: all the rest can still be restored."""
+    lost = receipts.copy_missing(platform, store, tenant_id, descriptor.receipts)
+    there = tuple(receipt for receipt in descriptor.receipts if receipt not in lost)
+    return replace(descriptor, receipts=there, lost=tuple(lost))
 
 
 def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint: Fingerprint | None) -> bool:
@@ -99,7 +106,7 @@ def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint
         last = catalogue.newest(conn, subject.tenant_id, DUMPED)
         if last is None or fingerprint is None or last.fingerprint != fingerprint:
             return False
-        if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id:
+        if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id or last.receipts_lost:
             return False
         return not needs_dump(last.started_at, now) and catalogue.mark_unchanged(conn, backup_id, last, now)
 

@@ -4,9 +4,11 @@ import atexit
 import logging
 from functools import cache
 
+from ..config.errors import VerificationError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
-from ..platform.jobs.app import defer_in, periodic, task
+from ..platform.jobs.app import BACKUP, UPKEEP, defer_in, periodic, task
+from . import alarms
 from .collect import collect
 from .runs import due_now, run_many
 from .scratch import ScratchPool
@@ -28,25 +30,31 @@ def queue_due(platform: Platform) -> None:
         for tenant_id in wanted:
             name = f"backup {tenant_id or 'control'}"
             if tenant_id is None:
-                defer_in(conn, CONTROL_TASK, lock=name, queueing_lock=name)
+                defer_in(conn, CONTROL_TASK, lock=name, queueing_lock=name, queue=BACKUP)
             else:
-                defer_in(conn, TENANT_TASK, lock=name, queueing_lock=name, tenant_id=tenant_id)
+                defer_in(conn, TENANT_TASK, lock=name, queueing_lock=name, queue=BACKUP, tenant_id=tenant_id)
+
+
+@periodic("*/5 * * * *", "backup.alarms")
+def look_for_troubles(platform: Platform) -> None:
+    """Tell operators what has gone wrong with backups, and what is well again."""
+    alarms.check(platform)
 
 
 # A failed backup is recorded, and due again after a while that grows (`due`): the queue does not repeat it.
-@task(TENANT_TASK, retry=False)
+@task(TENANT_TASK, retry=False, queue=BACKUP)
 def back_up_tenant(platform: Platform, tenant_id: str) -> None:
     """Back up one tenant and verify the backup."""
     _run(platform, tenant_id)
 
 
-@task(CONTROL_TASK, retry=False)
+@task(CONTROL_TASK, retry=False, queue=BACKUP)
 def back_up_control(platform: Platform) -> None:
     """Back up the control database and verify the backup."""
     _run(platform, None)
 
 
-@periodic("23 * * * *", "backup.collect")
+@periodic("23 * * * *", "backup.collect", UPKEEP)
 def clear_up(platform: Platform) -> None:
     """Clear up after killed processes, and what has had its time."""
     done = {what: count for what, count in collect(platform).items() if count}
@@ -56,6 +64,8 @@ def clear_up(platform: Platform) -> None:
 
 def _run(platform: Platform, tenant_id: str | None) -> None:
     (outcome,) = run_many(platform, [tenant_id], scratch=_scratch(platform.settings))
+    if isinstance(outcome.error, VerificationError) or (outcome.backup and outcome.backup.receipts_lost):
+        alarms.check_now(platform)  # not in five minutes
     if outcome.error is not None:
         raise outcome.error
 

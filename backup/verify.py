@@ -3,7 +3,7 @@
 import hashlib
 from datetime import UTC, datetime
 
-from ..config.errors import FailedError, NotFoundError, RefusedError, VerificationError
+from ..config.errors import CallError, FailedError, NotFoundError, RefusedError, VerificationError
 from ..platform.control.platform import Platform
 from ..provisioning.sessions import Session
 from . import age, catalogue, names, pipeline
@@ -28,7 +28,7 @@ def verify_backup(platform: Platform, store: Store, scratch: ScratchPool, backup
     require_provable(backup)
     try:
         check_backup(platform, store, scratch, backup)
-    except (VerificationError, NotFoundError, RefusedError) as error:
+    except (VerificationError, NotFoundError, RefusedError, CallError) as error:  # CallError: a name that is none
         with platform.control.begin() as conn:
             catalogue.mark_failed(conn, backup.id, str(error), datetime.now(UTC), PROVABLE)
         raise VerificationError(
@@ -69,8 +69,8 @@ def require_provable(backup: Backup) -> None:
 
 def read_descriptor(store: Store, backup: Backup, identity: str) -> Descriptor:
     """Read, authenticate and compare with the catalogue. Raises `VerificationError`, `NotFoundError`."""
-    if backup.object is None:
-        raise VerificationError("The catalogue names no object.")
+    if backup.object is None or backup.object != names.dump_object(backup.tenant_id, backup.id):
+        raise VerificationError("The catalogue names no object, or not the one of this backup.")
     with store.open(names.descriptor_object(backup.object)) as file:
         descriptor = Descriptor.decode(file.read(_DESCRIPTOR_LIMIT), identity)
     header = descriptor.header
