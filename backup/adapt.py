@@ -17,11 +17,16 @@ def adapt_restored(conn: Connection, owner: str, backup: Backup) -> str:
     All sessions and members' invitations end: some of them may have been revoked since the backup. Only the first
     owner's invitation stays, which nobody inside could give again. Mail that had not been sent is not sent now.
     """
+    return adapt_own(conn, owner, origin_of(backup))
+
+
+def adapt_own(conn: Connection, owner: str, origin: Mapping[str, object]) -> str:
+    """Do what `adapt_restored` does for a copy that is of no backup; `origin` says in the audit log what it is."""
     revision = _at_newest(conn, owner)
     _end_sessions(conn)
     _end_invitations(conn, tables.invitation.c.invited_by.is_not(None))
     conn.execute(delete(tables.outbox).where(tables.outbox.c.sent_at.is_(None)))
-    audit.record(conn, None, "workspace.restored", detail=origin_of(backup))
+    audit.record(conn, None, "workspace.restored", detail=origin)
     return revision
 
 

@@ -8,7 +8,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, and_, case, exists, func, or_, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from ..config.errors import NotFoundError
 from ..platform.control.tables import backup, tenant
@@ -161,9 +174,16 @@ def newest(conn: Connection, tenant_id: str | None, states: Sequence[BackupState
     return next(iter(_records(conn, query)), None)
 
 
-def listing(conn: Connection, tenant_id: str | None = None, limit: int = 1000) -> list[Backup]:
-    """Return at most `limit` backups, newest first: those of one tenant, or all with those of the control database."""
+def listing(
+    conn: Connection, tenant_id: str | None = None, limit: int = 1000, before: Backup | None = None
+) -> list[Backup]:
+    """Return at most `limit` backups, newest first: those of one tenant, or all with those of the control database.
+
+    `before`: only those that come after this one in that order.
+    """
     query = _RECORD if tenant_id is None else _RECORD.where(_of(tenant_id))
+    if before is not None:
+        query = query.where(tuple_(backup.c.started_at, backup.c.id) < tuple_(before.started_at, before.id))
     return _records(conn, query.order_by(backup.c.started_at.desc(), backup.c.id.desc()).limit(limit))
 
 

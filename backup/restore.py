@@ -34,7 +34,7 @@ from ..tenant_schema.tables import SCHEMA
 from . import catalogue, receipts, traces
 from .adapt import adapt_copy, adapt_restored, origin_of
 from .header import Descriptor
-from .progress import Event, Progress, silent
+from .progress import Event, Progress, silent, watching
 from .records import Backup, BackupState
 from .stores.contract import Store
 from .stores.opening import open_store
@@ -43,6 +43,7 @@ from .switch import NewTenant, open_new, switch_in_place
 from .tools import restoring
 from .verify import check_receipt, compare, read_descriptor, read_dump
 
+LOADING = "loading the dump"
 RESTORABLE = (BackupState.VERIFIED, BackupState.STORED)
 
 
@@ -82,6 +83,7 @@ class Work:
     names: Names  # database and roles of the new placement
     revision: str | None = None
     receipts: int = 0
+    progress: Progress = silent
     result: Tenant | None = None
 
     @property
@@ -125,7 +127,7 @@ def restore(
 def _choose(platform: Platform, slug: str, backup_id: str | None, as_slug: str | None) -> tuple[Tenant, Backup]:
     with platform.control.connect() as conn:
         source = tenants.by_slug(conn, slug)
-        backup = _named(platform, source, backup_id) if backup_id else _newest(platform, source)
+        backup = choose_backup(platform, source, backup_id)
         if as_slug is not None:
             slugs.check_slug(as_slug)
             with_slug = [tenant for tenant in tenants.list_all(conn) if tenant.slug == as_slug]
@@ -134,6 +136,11 @@ def _choose(platform: Platform, slug: str, backup_id: str | None, as_slug: str |
         elif source.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
             raise RefusedError(f"The workspace “{slug}” is {source.state} and cannot be restored now.")
     return source, backup
+
+
+def choose_backup(platform: Platform, source: Tenant, backup_id: str | None = None) -> Backup:
+    """Return the backup of this id, or the tenant's newest verified one. Raises `NotFoundError`, `RefusedError`."""
+    return _named(platform, source, backup_id) if backup_id else _newest(platform, source)
 
 
 def _named(platform: Platform, source: Tenant, backup_id: str) -> Backup:
@@ -175,13 +182,18 @@ def _begin(platform: Platform, order: Order, pid: str, descriptor: Descriptor) -
 
 
 def _run_steps(work: Work, progress: Progress) -> None:
+    work.progress = progress
     try:
         for number, (title, step) in enumerate(STEPS, 2):
-            progress(Event(work.order.source.slug, title, number, len(STEPS) + 1))
+            progress(_event(work, title, number))
             step(work)
     except BaseException:
         _undo(work)
         raise
+
+
+def _event(work: Work, title: str, number: int, size: int | None = None) -> Event:
+    return Event(work.order.source.slug, title, number, len(STEPS) + 1, size=size)
 
 
 def _prepare(work: Work) -> None:
@@ -201,7 +213,8 @@ def _load(work: Work) -> None:
         target_for(work.platform, work.server, MIGRATOR, database) as target,
         restoring(target, f"--role={owner}", f"--schema={SCHEMA}", server_version=version) as archive,
     ):
-        read_dump(work.order.store, work.descriptor, work.identity, archive)
+        watch = watching(work.progress, _event(work, LOADING, 3, work.descriptor.size))
+        read_dump(work.order.store, work.descriptor, work.identity, archive, watch)
 
 
 def _compare(work: Work) -> None:
@@ -249,7 +262,7 @@ def _switch(work: Work) -> None:
 
 STEPS: tuple[tuple[str, Callable[[Work], None]], ...] = (
     ("making a new database", _prepare),
-    ("loading the dump", _load),
+    (LOADING, _load),
     ("comparing with the manifest", _compare),
     ("bringing receipts back", _receipts),
     ("making it current", _adapt),

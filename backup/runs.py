@@ -1,6 +1,7 @@
 """Backup runs: take and verify, one tenant or many side by side."""
 
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from ..platform.protection.policy import policy_of
 from ..platform.tenants import queries as tenants
 from . import catalogue
 from .due import Candidate, due
-from .progress import Event, Progress, silent
+from .progress import Event, Progress, Steps, Watch, silent, watching
 from .records import Backup, BackupState
 from .scratch import ScratchPool
 from .stores.contract import Store
@@ -66,21 +67,28 @@ def run_many(
     One tenant's failure stops no other. Outcomes come in the order of `tenant_ids`; `progress` is called from several
     threads. `scratch` is used, and left running, where the caller has one.
     """
-    store = open_store(platform.settings)
-    labels = _labels(platform)
+    store, began = open_store(platform.settings), time.monotonic()
+    labels, wanted = _labels(platform), list(dict.fromkeys(tenant_ids))
     outcomes: dict[str | None, Outcome] = {}
     with _scratch(platform, scratch) as provers, ThreadPoolExecutor(max(1, parallel), "backup") as pool:
+        steps = partial(_begin_step, progress, len(wanted), outcomes)
         running = {
-            pool.submit(_run_one, platform, store, provers, tenant_id, force=force): tenant_id
-            for tenant_id in dict.fromkeys(tenant_ids)
+            pool.submit(
+                _run_one,
+                platform,
+                store,
+                provers,
+                tenant_id,
+                force=force,
+                steps=partial(steps, _label(labels, tenant_id)),
+            ): tenant_id
+            for tenant_id in wanted
         }
-        for number, done in enumerate(as_completed(running), 1):
+        for done in as_completed(running):
             tenant_id = running[done]
-            label = labels.get(tenant_id, tenant_id or CONTROL)
-            outcome = Outcome(tenant_id, label, *done.result())
-            outcomes[tenant_id] = outcome
-            progress(Event(label, _word(outcome), number, len(running)))
-    return [outcomes[tenant_id] for tenant_id in dict.fromkeys(tenant_ids)]
+            outcome = outcomes[tenant_id] = Outcome(tenant_id, _label(labels, tenant_id), *done.result())
+            progress(_done(outcome, list(outcomes.values()), len(wanted), time.monotonic() - began))
+    return [outcomes[tenant_id] for tenant_id in wanted]
 
 
 def run_due(platform: Platform, *, parallel: int = PARALLEL, progress: Progress = silent) -> list[Outcome]:
@@ -102,11 +110,16 @@ def due_now(platform: Platform) -> list[str | None]:
     return due(_candidates(platform, now), now)
 
 
-def list_backups(platform: Platform, slug: str | None = None, limit: int = 1000) -> list[Backup]:
-    """Return the catalogue, newest first, of one tenant or of everything. Raises `NotFoundError`."""
+def list_backups(
+    platform: Platform, slug: str | None = None, limit: int = 1000, before: str | None = None
+) -> list[Backup]:
+    """Return `limit` entries of the catalogue, newest first, of one tenant or of everything.
+
+    `before`: only those that began before the backup of this id. Raises `NotFoundError`.
+    """
     with platform.control.connect() as conn:
         tenant_id = tenants.by_slug(conn, slug).id if slug else None
-        return catalogue.listing(conn, tenant_id, limit)
+        return catalogue.listing(conn, tenant_id, limit, catalogue.by_id(conn, before) if before else None)
 
 
 def show_backup(platform: Platform, backup_id: str) -> Backup:
@@ -122,11 +135,18 @@ def verify_one(platform: Platform, backup_id: str, *, scratch: ScratchPool | Non
         return verify_backup(platform, open_store(platform.settings), pool, backup)
 
 
-def verify_all(platform: Platform, *, progress: Progress = silent) -> list[Outcome]:
-    """Verify every stored or verified backup again, oldest first, one at a time."""
+def verify_all(
+    platform: Platform,
+    states: Sequence[BackupState] = (BackupState.STORED, BackupState.VERIFIED),
+    *,
+    progress: Progress = silent,
+) -> list[Outcome]:
+    """Verify every backup that is in one of `states` by a restore, oldest first, one at a time."""
     store = open_store(platform.settings)
     with platform.control.connect() as conn:
-        backups = catalogue.in_states(conn, (BackupState.STORED, BackupState.VERIFIED))
+        backups = catalogue.in_states(conn, states)
+    if not backups:
+        return []
     outcomes: list[Outcome] = []
     with closing(ScratchPool(platform.settings)) as scratch:
         for number, backup in enumerate(backups, 1):
@@ -159,12 +179,28 @@ def _candidates(platform: Platform, now: datetime) -> list[Candidate]:
         return catalogue.candidates(conn, protection.policies(conn, settings), policy_of(settings), now)
 
 
+def _label(labels: dict[str | None, str], tenant_id: str | None) -> str:
+    return labels.get(tenant_id, tenant_id or CONTROL)
+
+
+def _begin_step(progress: Progress, total: int, outcomes: Sized, label: str, step: str, size: int | None) -> Watch:
+    return watching(progress, Event(label, step, len(outcomes), total, size=size))
+
+
+def _done(outcome: Outcome, outcomes: Sequence[Outcome], total: int, seconds: float) -> Event:
+    """What to say when one of `total` has ended, `seconds` after the first began."""
+    number = len(outcomes)
+    moved = sum(one.backup.size or 0 for one in outcomes if one.backup)
+    left = seconds / number * (total - number)
+    return Event(outcome.label, _word(outcome), number, total, moved, None, seconds, left)
+
+
 def _run_one(
-    platform: Platform, store: Store, scratch: ScratchPool, tenant_id: str | None, *, force: bool
+    platform: Platform, store: Store, scratch: ScratchPool, tenant_id: str | None, *, force: bool, steps: Steps
 ) -> tuple[Backup | None, StrongroomError | None]:
     def run() -> Backup:
-        backup = take_backup(platform, store, tenant_id, force=force)
-        return verify_backup(platform, store, scratch, backup) if backup.state is BackupState.STORED else backup
+        backup = take_backup(platform, store, tenant_id, force=force, steps=steps)
+        return verify_backup(platform, store, scratch, backup, steps) if backup.state is BackupState.STORED else backup
 
     return _caught(run)
 

@@ -22,6 +22,7 @@ from .fingerprint import Fingerprint, read_fingerprint
 from .header import Descriptor, Header, ReceiptCopy, timestamp
 from .lease import kept_alive, lease_end
 from .manifest import Manifest, read_manifest
+from .progress import Steps, unseen
 from .records import Backup, BackupState
 from .stores.contract import Store
 from .subject import Subject, reading, subject_of, target_for
@@ -39,7 +40,9 @@ class Snapshot:
     server_version: int
 
 
-def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, force: bool = False) -> Backup:
+def take_backup(
+    platform: Platform, store: Store, tenant_id: str | None, *, force: bool = False, steps: Steps = unseen
+) -> Backup:
     """Back up a tenant (None: the control database); return the entry, which is `stored` or `unchanged`.
 
     `force`: dump even an unchanged database. Raises `NotFoundError` and `RefusedError` before anything is recorded;
@@ -48,7 +51,7 @@ def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, forc
     backup_id, subject = _begin(platform, tenant_id)
     try:
         with kept_alive(platform.control, backup_id):
-            _take(platform, store, subject, backup_id, force=force)
+            _take(platform, store, subject, backup_id, force=force, steps=steps)
     except StrongroomError as error:
         _give_up(platform, store, subject, backup_id, str(error))
         raise
@@ -76,13 +79,13 @@ def _begin(platform: Platform, tenant_id: str | None) -> tuple[str, Subject]:
     return backup_id, subject
 
 
-def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *, force: bool) -> None:
+def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *, force: bool, steps: Steps) -> None:
     with reading(platform, subject) as session:
         fingerprint = read_fingerprint(session)
         if not force and _unchanged(platform, subject, backup_id, fingerprint):
             return
         with exported_snapshot(session) as snapshot:
-            descriptor = _dump(platform, store, subject, backup_id, snapshot)
+            descriptor = _dump(platform, store, subject, backup_id, snapshot, steps)
     if subject.tenant_id:
         descriptor = _with_receipts(platform, store, subject.tenant_id, descriptor)
     with store.create(names.descriptor_object(descriptor.object)) as target:
@@ -121,7 +124,9 @@ def exported_snapshot(session: Session) -> Generator[Snapshot]:
         yield Snapshot(str(row[0]), session, session.info.server_version)
 
 
-def _dump(platform: Platform, store: Store, subject: Subject, backup_id: str, snapshot: Snapshot) -> Descriptor:
+def _dump(
+    platform: Platform, store: Store, subject: Subject, backup_id: str, snapshot: Snapshot, steps: Steps
+) -> Descriptor:
     """Write the dump's object, and read the manifest and the list of receipts in the same snapshot meanwhile."""
     header = Header(
         kind=subject.kind,
@@ -138,7 +143,7 @@ def _dump(platform: Platform, store: Store, subject: Subject, backup_id: str, sn
     ):
         content = beside.submit(_content, subject, snapshot.session)
         with dumping(target, f"--snapshot={snapshot.id}") as dump:
-            written = pipeline.write_object(store, name, header, dump, subject.recipient)
+            written = pipeline.write_object(store, name, header, dump, subject.recipient, steps("dumping", None))
         manifest, copies = content.result()
     return Descriptor(header, name, written.size, written.sha256, manifest, tuple(copies))
 

@@ -2,19 +2,22 @@
 
 import atexit
 import logging
+from datetime import UTC, datetime
 from functools import cache
 
-from ..config.errors import VerificationError
+from ..config.errors import StrongroomError, VerificationError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
 from ..platform.jobs.app import BACKUP, UPKEEP, defer_in, periodic, task
-from . import alarms
+from . import alarms, copy_checks, scrub
 from .collect import collect
-from .runs import due_now, run_many
+from .runs import due_now, run_many, verify_one
 from .scratch import ScratchPool
 
 TENANT_TASK = "backup.tenant"
 CONTROL_TASK = "backup.control"
+
+_PROVED_AT_ONCE = 20
 
 _logger = logging.getLogger(__name__)
 
@@ -60,6 +63,24 @@ def clear_up(platform: Platform) -> None:
     done = {what: count for what, count in collect(platform).items() if count}
     if done:
         _logger.info("Cleared up: %s.", done)
+
+
+@periodic("37 * * * *", "backup.scrub", UPKEEP)
+def read_again(platform: Platform) -> None:
+    """Read this hour's share of all copies again, and prove what was stored and never verified."""
+    now = datetime.now(UTC)
+    bad = [
+        one for one in scrub.scrub(platform, scrub.longest_unchecked(platform, now), rate=scrub.QUIET_RATE) if one.error
+    ]
+    with platform.control.connect() as conn:
+        unproved = copy_checks.unproved(conn, now, _PROVED_AT_ONCE)
+    for backup_id in unproved:
+        try:
+            verify_one(platform, backup_id, scratch=_scratch(platform.settings))
+        except StrongroomError as error:
+            _logger.warning("%s", error)
+    if bad or unproved:
+        alarms.check_now(platform)
 
 
 def _run(platform: Platform, tenant_id: str | None) -> None:

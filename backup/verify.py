@@ -9,6 +9,7 @@ from ..provisioning.sessions import Session
 from . import age, catalogue, names, pipeline
 from .header import Descriptor
 from .manifest import differences, read_manifest
+from .progress import Steps, Watch, unseen, unwatched
 from .records import Backup, BackupState
 from .scratch import ScratchPool
 from .stores.contract import Store
@@ -19,7 +20,9 @@ _DESCRIPTOR_LIMIT = 64 << 20
 PROVABLE = (BackupState.STORED, BackupState.VERIFIED)
 
 
-def verify_backup(platform: Platform, store: Store, scratch: ScratchPool, backup: Backup) -> Backup:
+def verify_backup(
+    platform: Platform, store: Store, scratch: ScratchPool, backup: Backup, steps: Steps = unseen
+) -> Backup:
     """Verify a stored backup and record the outcome: `verified`, or `failed` with a sentence.
 
     Raises `VerificationError` after recording that the backup is bad. When the check itself could not be made (no
@@ -27,7 +30,7 @@ def verify_backup(platform: Platform, store: Store, scratch: ScratchPool, backup
     """
     require_provable(backup)
     try:
-        check_backup(platform, store, scratch, backup)
+        check_backup(platform, store, scratch, backup, steps)
     except (VerificationError, NotFoundError, RefusedError, CallError) as error:  # CallError: a name that is none
         with platform.control.begin() as conn:
             catalogue.mark_failed(conn, backup.id, str(error), datetime.now(UTC), PROVABLE)
@@ -40,14 +43,16 @@ def verify_backup(platform: Platform, store: Store, scratch: ScratchPool, backup
         return catalogue.by_id(conn, backup.id)
 
 
-def check_backup(platform: Platform, store: Store, scratch: ScratchPool, backup: Backup) -> Descriptor:
+def check_backup(
+    platform: Platform, store: Store, scratch: ScratchPool, backup: Backup, steps: Steps = unseen
+) -> Descriptor:
     """Do all checks; record nothing. Raises `VerificationError`, `NotFoundError` or `RefusedError` for a bad backup."""
     identity = identity_of(platform, backup.tenant_id)
     descriptor = read_descriptor(store, backup, identity)
     with scratch.database() as database:
         try:
             with restoring(database.target) as archive:
-                read_dump(store, descriptor, identity, archive)
+                read_dump(store, descriptor, identity, archive, steps("verifying", descriptor.size))
         except FailedError as error:
             raise VerificationError(f"It cannot be restored: {error}") from error
         compare(descriptor, database.session)
@@ -82,10 +87,12 @@ def read_descriptor(store: Store, backup: Backup, identity: str) -> Descriptor:
     return descriptor
 
 
-def read_dump(store: Store, descriptor: Descriptor, identity: str, target: age.Writer) -> None:
+def read_dump(
+    store: Store, descriptor: Descriptor, identity: str, target: age.Writer, watch: Watch = unwatched
+) -> None:
     """Decrypt the dump into `target`; see `pipeline.read_object`."""
     expected = pipeline.Written(descriptor.size, descriptor.sha256)
-    pipeline.read_object(store, descriptor.object, expected, descriptor.header, identity, target)
+    pipeline.read_object(store, descriptor.object, expected, descriptor.header, identity, target, watch=watch)
 
 
 def compare(descriptor: Descriptor, session: Session) -> None:
@@ -96,13 +103,14 @@ def compare(descriptor: Descriptor, session: Session) -> None:
         raise VerificationError(f"The restored copy differs from the original: {'; '.join(found[:5])}.")
 
 
-def check_receipt(store: Store, backup: Backup, sha256: str) -> None:
-    """Raise `VerificationError` unless the store holds the sealed receipt with this hash."""
+def check_receipt(store: Store, backup: Backup, sha256: str) -> int:
+    """Raise `VerificationError` unless the store holds the sealed receipt with this hash; return its size in bytes."""
     assert backup.tenant_id is not None
     try:
         with store.open(names.receipt_object(backup.tenant_id, sha256)) as file:
-            found = hashlib.sha256(file.read()).hexdigest()  # a receipt has at most 20 MB
+            content = file.read()  # a receipt has at most 20 MB
     except NotFoundError as error:
         raise VerificationError(f"The receipt {sha256} of this backup is missing from the store.") from error
-    if found != sha256:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise VerificationError(f"The receipt {sha256} of this backup is damaged in the store.")
+    return len(content)

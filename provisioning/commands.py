@@ -16,6 +16,7 @@ from ..platform.console.commands import Command, Group, pass_invocation
 from ..platform.console.invocation import Invocation
 from ..platform.control.platform import Platform
 from ..platform.portal.imports.service import ImportResult
+from ..platform.tenants import placements
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Tenant
 from ..platform.tenants.requests import DEFAULT_PLAN
@@ -142,11 +143,22 @@ def list_(invocation: Invocation) -> None:
 @click.argument("slug")
 @pass_invocation
 def show(invocation: Invocation, slug: str) -> None:
-    """Show one workspace, with the link of its owner's invitation as long as that can be used."""
+    """Show one workspace, with the link of its owner's invitation as long as that can be used.
+
+    “retired” are the databases that it had before a restore or a move: `strongroom backup undo` goes back to one.
+    """
     settings = invocation.settings
     with open_home(settings) as platform:
         found = _by_slug(platform, slug)
-        invocation.output.record(tenant_row(settings, found) | {"invitation": _open_link(invocation, platform, found)})
+        row = tenant_row(settings, found) | {"invitation": _open_link(invocation, platform, found)}
+        with platform.control.connect() as conn:
+            retired = placements.kept(conn, found.id)
+    if invocation.as_json:
+        kept = [{key: getattr(one, key) for key in ("id", "server", "retired_at", "drop_after")} for one in retired]
+        invocation.output.record(row | {"retired": kept})
+    else:
+        said = [f"{one.id} on {one.server}, kept until {one.drop_after:%Y-%m-%d %H:%M}" for one in retired]
+        invocation.output.record(row | {"retired": said or None})
 
 
 @tenant.command(example="strongroom tenant suspend acme --yes")
