@@ -38,14 +38,18 @@ class Event:
         return max(0.0, (self.size - (self.moved or 0)) / rate) if rate and self.size else None
 
     def __str__(self) -> str:
-        """The event for people: `acme: loading the dump (3 of 8; 12 of 50 MB, 8.1 MB/s, 5 s left)`."""
+        """The event for people: `acme: loading the dump (3 of 8, 12.0 MB of 50.0 MB, 8.1 MB/s, 5 s left)`."""
         parts = [f"{self.number} of {self.total}"]
         if self.moved is not None and (rate := self.rate):
-            of = f" of {self.size / 1e6:.1f}" if self.size else ""
-            parts.append(f"{self.moved / 1e6:.1f}{of} MB, {rate / 1e6:.1f} MB/s")
+            of = f" of {_size(self.size)}" if self.size else ""
+            parts.append(f"{_size(self.moved)}{of}, {_size(rate)}/s")
         if (left := self.remaining) is not None:
             parts.append(f"{left:.0f} s left")
         return f"{self.subject}: {self.step} ({', '.join(parts)})"
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 Progress = Callable[[Event], None]

@@ -76,12 +76,17 @@ def _remove(platform: Platform, backup: Backup) -> bool:
             catalogue.forget(conn, backup.id)
     except IntegrityError:
         return False
-    if backup.object is not None:
-        try:
-            names.remove_objects(open_store(platform.settings), backup.object)
-        except StrongroomError as error:
-            _logger.warning("The objects of the backup %s stay for now: %s", backup.id, error)
+    _remove_objects(platform, backup)
     return True
+
+
+def _remove_objects(platform: Platform, backup: Backup) -> None:
+    if backup.object is None:
+        return
+    try:
+        names.remove_objects(open_store(platform.settings), backup.object)
+    except StrongroomError as error:
+        _logger.warning("The objects of the backup %s stay for now: %s", backup.id, error)
 
 
 def _remove_receipts(platform: Platform, tenant_id: str | None, now: datetime) -> None:

@@ -14,6 +14,7 @@ from ..config.settings import Settings
 from ..platform.audit import queries as audit
 from ..platform.console.commands import Command, Group, pass_invocation
 from ..platform.console.invocation import Invocation
+from ..platform.console.output import plain
 from ..platform.control.platform import Platform
 from ..platform.portal.imports.service import ImportResult
 from ..platform.tenants import placements
@@ -157,7 +158,7 @@ def show(invocation: Invocation, slug: str) -> None:
         kept = [{key: getattr(one, key) for key in ("id", "server", "retired_at", "drop_after")} for one in retired]
         invocation.output.record(row | {"retired": kept})
     else:
-        said = [f"{one.id} on {one.server}, kept until {one.drop_after:%Y-%m-%d %H:%M}" for one in retired]
+        said = [f"{one.id} on {one.server}, kept until {plain(one.drop_after)}" for one in retired]
         invocation.output.record(row | {"retired": said or None})
 
 

@@ -6,7 +6,7 @@ def test_an_event_says_rate_and_remaining_time_where_they_are_known() -> None:
     assert str(Event("acme", "dumping", 1, 2, 30_000_000, None, 2)) == "acme: dumping (1 of 2, 30.0 MB, 15.0 MB/s)"
     loading = Event("acme", "loading", 3, 8, 30_000_000, 60_000_000, 2.0)
     assert (loading.rate, loading.remaining) == (15_000_000, 2.0)
-    assert str(loading) == "acme: loading (3 of 8, 30.0 of 60.0 MB, 15.0 MB/s, 2 s left)"
+    assert str(loading) == "acme: loading (3 of 8, 30.0 MB of 60.0 MB, 15.0 MB/s, 2 s left)"
 
 
 def test_nothing_moved_yet_has_neither_rate_nor_end() -> None:
