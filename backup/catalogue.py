@@ -26,7 +26,6 @@ from sqlalchemy import (
 from ..config.errors import NotFoundError
 from ..platform.control.tables import backup, tenant
 from ..platform.protection.policy import Policy
-from . import names
 from .due import CLOCK_ERROR, Candidate
 from .fingerprint import Fingerprint
 from .header import Descriptor
@@ -54,7 +53,6 @@ _RECORD = select(
     backup.c.verified_at,
     backup.c.receipts_lost,
 ).select_from(backup.outerjoin(tenant, backup.c.tenant_id == tenant.c.id))
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")  # as `provisioning.locking` names locks
 
 
 def begin(
@@ -67,8 +65,7 @@ def begin(
     started_at: datetime,
     lease_until: datetime,
 ) -> None:
-    """Record a backup as running, before its first byte; wait for whoever removes what backups of it share."""
-    conn.execute(_LOCK, {"key": names.backup_lock(tenant_id)})
+    """Record a backup as running, before its first byte."""
     conn.execute(
         backup.insert().values(
             id=backup_id,
@@ -162,6 +159,11 @@ def by_id(conn: Connection, backup_id: str) -> Backup:
     if not found:
         raise NotFoundError(f"There is no backup “{backup_id[:80]}”; `strongroom backup list` shows them.")
     return found[0]
+
+
+def by_ids(conn: Connection, backup_ids: Sequence[str]) -> list[Backup]:
+    """Return those of these entries that there are."""
+    return _records(conn, _RECORD.where(backup.c.id.in_(backup_ids)))
 
 
 def newest(conn: Connection, tenant_id: str | None, states: Sequence[BackupState]) -> Backup | None:

@@ -18,11 +18,11 @@ from ..platform.control.platform import Platform
 from ..platform.tenants import queries as tenants
 from ..provisioning.sessions import Session
 from ..tenant_schema.tables import SCHEMA
+from .copies import holding
 from .progress import Event, Progress, silent, watching
 from .records import Backup
 from .restore import choose_backup
 from .scratch import ScratchPool
-from .stores.opening import open_store
 from .subject import identity_of
 from .tools import restoring
 from .verify import compare, read_descriptor, read_dump
@@ -60,7 +60,7 @@ def extract(
     with platform.control.connect() as conn:
         source = tenants.by_slug(conn, slug)
     backup = choose_backup(platform, source, backup_id)
-    store, identity = open_store(platform.settings), identity_of(platform, source.id)
+    store, identity = holding(platform, backup), identity_of(platform, source.id)
     progress(Event(slug, "checking the backup", 1, _STEPS))
     descriptor = read_descriptor(store, backup, identity)
     tables = _checked(wanted, [name for name in descriptor.manifest.tables if name.startswith(f"{SCHEMA}.")])

@@ -19,11 +19,6 @@ def folder(tenant_id: str | None) -> str:
     return f"tenants/{tenant_id}" if tenant_id else "control"
 
 
-def backup_lock(tenant_id: str | None) -> str:
-    """Return the name of the lock of whoever begins a backup, or removes what backups share."""
-    return f"backup {tenant_id or 'control'}"
-
-
 def dump_object(tenant_id: str | None, backup_id: str) -> str:
     """Return the name of the encrypted dump."""
     return f"{folder(tenant_id)}/{backup_id}.age"

@@ -16,12 +16,12 @@ from ..platform.control.platform import Platform
 from ..platform.protection import queries as protection
 from ..platform.protection.policy import Policy, policy_of
 from ..platform.tenants import queries as tenants
-from . import catalogue, names
+from . import catalogue
+from .copies import remove_everywhere
 from .progress import Event, Progress, silent
 from .receipt_pruning import remove_unnamed
 from .records import Backup, BackupState
 from .retention import Keep, Kept, removable
-from .stores.opening import open_store
 
 _FINISHED = tuple(state for state in BackupState if state is not BackupState.RUNNING)
 
@@ -81,10 +81,8 @@ def _remove(platform: Platform, backup: Backup) -> bool:
 
 
 def _remove_objects(platform: Platform, backup: Backup) -> None:
-    if backup.object is None:
-        return
     try:
-        names.remove_objects(open_store(platform.settings), backup.object)
+        remove_everywhere(platform, backup)
     except StrongroomError as error:
         _logger.warning("The objects of the backup %s stay for now: %s", backup.id, error)
 

@@ -4,16 +4,18 @@ The rule: while nobody backs this workspace up, read the descriptors of all its 
 and is older than a day, goes. One descriptor that cannot be read, and nothing goes.
 """
 
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
+from ..config.errors import BusyError
 from ..platform.control.platform import Platform
-from ..provisioning.locking import held
 from . import catalogue, names
+from .copies import holding, in_each
 from .records import Backup, BackupState
 from .stores.contract import Store
-from .stores.opening import open_store
 from .subject import identity_of
 from .verify import read_descriptor
+from .writing import nobody_writes
 
 GRACE = timedelta(hours=24)
 _NAMING = (BackupState.STORED, BackupState.VERIFIED, BackupState.FAILED)
@@ -24,30 +26,26 @@ def remove_unnamed(platform: Platform, tenant_id: str, now: datetime) -> int:
 
     Raises what reading a descriptor raises; nothing is removed then.
     """
-    with held(platform, names.backup_lock(tenant_id)) as mine:
-        if not mine:
-            return 0
-        with platform.control.connect() as conn:
-            if catalogue.in_states(conn, (BackupState.RUNNING,), tenant_id):
-                return 0  # it counts on what it has found in the store
-            kept = [one for one in catalogue.in_states(conn, _NAMING, tenant_id) if one.size is not None]
-        named = _named(platform, open_store(platform.settings), tenant_id, kept)
-        return sum(_remove(store, tenant_id, named, now) for store in _stores(platform))
+    try:
+        with nobody_writes(platform, tenant_id, patience=0):
+            named = _named(platform, tenant_id)
+            return in_each(platform, lambda store: _remove(store, tenant_id, named, now))[0]
+    except BusyError:
+        return 0
 
 
-def _stores(platform: Platform) -> list[Store]:
-    return [open_store(platform.settings, store.name) for store in platform.settings.backup_stores]
+def _named(platform: Platform, tenant_id: str) -> AbstractSet[str]:
+    with platform.control.connect() as conn:
+        kept = [one for one in catalogue.in_states(conn, _NAMING, tenant_id) if one.size is not None]
+    return {name for backup in kept for name in _named_by(platform, tenant_id, backup)}
 
 
-def _named(platform: Platform, store: Store, tenant_id: str, kept: list[Backup]) -> set[str]:
-    identity = identity_of(platform, tenant_id)
-    descriptors = (read_descriptor(store, backup, identity) for backup in kept)
-    return {
-        names.receipt_object(tenant_id, receipt.sha256) for descriptor in descriptors for receipt in descriptor.receipts
-    }
+def _named_by(platform: Platform, tenant_id: str, backup: Backup) -> AbstractSet[str]:
+    descriptor = read_descriptor(holding(platform, backup), backup, identity_of(platform, tenant_id))
+    return {names.receipt_object(tenant_id, receipt.sha256) for receipt in descriptor.receipts}
 
 
-def _remove(store: Store, tenant_id: str, named: set[str], now: datetime) -> int:
+def _remove(store: Store, tenant_id: str, named: AbstractSet[str], now: datetime) -> int:
     there = list(store.list(f"{names.folder(tenant_id)}/receipts"))
     unnamed = [found.name for found in there if found.name not in named and now - found.modified > GRACE]
     return sum(map(store.delete, unnamed))

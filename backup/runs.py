@@ -1,7 +1,7 @@
 """Backup runs: take and verify, one tenant or many side by side."""
 
 import time
-from collections.abc import Callable, Generator, Sequence, Sized
+from collections.abc import Callable, Collection, Generator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -17,16 +17,17 @@ from ..platform.protection import queries as protection
 from ..platform.protection.policy import policy_of
 from ..platform.tenants import queries as tenants
 from . import catalogue
+from .copies import holding, making_store
 from .due import Candidate, due
 from .progress import Event, Progress, Steps, Watch, silent, watching
 from .records import Backup, BackupState
 from .scratch import ScratchPool
-from .stores.contract import Store
-from .stores.opening import open_store
 from .take import take_backup
+from .unchanged import note_unchanged
 from .verify import verify_backup
 
 PARALLEL = 2
+_MANY = 2  # a single workspace is looked into anyway
 CONTROL = "control"
 
 
@@ -67,27 +68,31 @@ def run_many(
     One tenant's failure stops no other. Outcomes come in the order of `tenant_ids`; `progress` is called from several
     threads. `scratch` is used, and left running, where the caller has one.
     """
-    store, began = open_store(platform.settings), time.monotonic()
-    labels, wanted = _labels(platform), list(dict.fromkeys(tenant_ids))
+    began, labels, wanted = time.monotonic(), _labels(platform), list(dict.fromkeys(tenant_ids))
     outcomes: dict[str | None, Outcome] = {}
+
+    def end(outcome: Outcome) -> None:
+        outcomes[outcome.tenant_id] = outcome
+        progress(_done(outcome, outcomes.values(), len(wanted), time.monotonic() - began))
+
+    for found in () if force else _unchanged(platform, wanted, labels).values():
+        end(found)
     with _scratch(platform, scratch) as provers, ThreadPoolExecutor(max(1, parallel), "backup") as pool:
         steps = partial(_begin_step, progress, len(wanted), outcomes)
         running = {
             pool.submit(
                 _run_one,
                 platform,
-                store,
                 provers,
                 tenant_id,
                 force=force,
                 steps=partial(steps, _label(labels, tenant_id)),
             ): tenant_id
             for tenant_id in wanted
+            if tenant_id not in outcomes
         }
         for done in as_completed(running):
-            tenant_id = running[done]
-            outcome = outcomes[tenant_id] = Outcome(tenant_id, _label(labels, tenant_id), *done.result())
-            progress(_done(outcome, list(outcomes.values()), len(wanted), time.monotonic() - began))
+            end(Outcome(running[done], _label(labels, running[done]), *done.result()))
     return [outcomes[tenant_id] for tenant_id in wanted]
 
 
@@ -132,7 +137,7 @@ def verify_one(platform: Platform, backup_id: str, *, scratch: ScratchPool | Non
     """Verify a stored backup again. Raises `NotFoundError`, `RefusedError`, `VerificationError`, `FailedError`."""
     backup = show_backup(platform, backup_id)
     with _scratch(platform, scratch) as pool:
-        return verify_backup(platform, open_store(platform.settings), pool, backup)
+        return _verify(platform, pool, backup)
 
 
 def verify_all(
@@ -142,7 +147,6 @@ def verify_all(
     progress: Progress = silent,
 ) -> list[Outcome]:
     """Verify every backup that is in one of `states` by a restore, oldest first, one at a time."""
-    store = open_store(platform.settings)
     with platform.control.connect() as conn:
         backups = catalogue.in_states(conn, states)
     if not backups:
@@ -150,10 +154,26 @@ def verify_all(
     outcomes: list[Outcome] = []
     with closing(ScratchPool(platform.settings)) as scratch:
         for number, backup in enumerate(backups, 1):
-            result = _caught(partial(verify_backup, platform, store, scratch, backup))
+            result = _caught(partial(_verify, platform, scratch, backup))
             outcomes.append(Outcome(backup.tenant_id, backup.label, *result))
             progress(Event(backup.label, _word(outcomes[-1]), number, len(backups)))
     return outcomes
+
+
+def _unchanged(
+    platform: Platform, tenant_ids: Sequence[str | None], labels: dict[str | None, str]
+) -> dict[str | None, Outcome]:
+    """Be done with those of many workspaces that one look at each server shows to be unchanged."""
+    wanted = [tenant_id for tenant_id in tenant_ids if tenant_id is not None]
+    if len(wanted) < _MANY:
+        return {}
+    noted = note_unchanged(platform, wanted)
+    with platform.control.connect() as conn:
+        entries = catalogue.by_ids(conn, list(noted.values()))
+    return {
+        entry.tenant_id: Outcome(entry.tenant_id, labels.get(entry.tenant_id, entry.label), entry, None)
+        for entry in entries
+    }
 
 
 def _control_last(
@@ -187,7 +207,7 @@ def _begin_step(progress: Progress, total: int, outcomes: Sized, label: str, ste
     return watching(progress, Event(label, step, len(outcomes), total, size=size))
 
 
-def _done(outcome: Outcome, outcomes: Sequence[Outcome], total: int, seconds: float) -> Event:
+def _done(outcome: Outcome, outcomes: Collection[Outcome], total: int, seconds: float) -> Event:
     """What to say when one of `total` has ended, `seconds` after the first began."""
     number = len(outcomes)
     moved = sum(one.backup.size or 0 for one in outcomes if one.backup)
@@ -195,10 +215,15 @@ def _done(outcome: Outcome, outcomes: Sequence[Outcome], total: int, seconds: fl
     return Event(outcome.label, _word(outcome), number, total, moved, None, seconds, left)
 
 
+def _verify(platform: Platform, scratch: ScratchPool, backup: Backup) -> Backup:
+    return verify_backup(platform, holding(platform, backup), scratch, backup)
+
+
 def _run_one(
-    platform: Platform, store: Store, scratch: ScratchPool, tenant_id: str | None, *, force: bool, steps: Steps
+    platform: Platform, scratch: ScratchPool, tenant_id: str | None, *, force: bool, steps: Steps
 ) -> tuple[Backup | None, StrongroomError | None]:
     def run() -> Backup:
+        store = making_store(platform, tenant_id)
         backup = take_backup(platform, store, tenant_id, force=force, steps=steps)
         return verify_backup(platform, store, scratch, backup, steps) if backup.state is BackupState.STORED else backup
 

@@ -1,7 +1,7 @@
 """What a backup is taken of: one database, and the keys that its copies are made for."""
 
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from ..config.errors import RefusedError
+from ..config.errors import RefusedError, UnavailableError
 from ..config.settings import Settings
 from ..platform.control.address import read_address
 from ..platform.control.platform import Platform
@@ -21,10 +21,11 @@ from ..platform.tenants import queries as tenants
 from ..platform.tenants.states import TenantState
 from ..provisioning.names import BACKUP, CONTROL
 from ..provisioning.postgres.programs import find_bindir
-from ..provisioning.sessions import Session, login_parameters, open_as
+from ..provisioning.sessions import Session, connect_as, login_parameters, open_as
 from .tools import Target
 
 SERVICE_FOLDER = "backup-"  # of folders in the run folder that hold a service file for one child process
+_TRIES = 3  # databases, in search of one that lets us in: one may just be dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def subject_of(platform: Platform, conn: Connection, tenant_id: str | None) -> S
     Raises `NotFoundError`, or `RefusedError` while the tenant is in no state that can be backed up.
     """
     if tenant_id is None:
-        return _control(platform)
+        return control_subject(platform)
     tenant = tenants.by_id(conn, tenant_id)
     if tenant.state not in (TenantState.ACTIVE, TenantState.SUSPENDED) or not tenant.database or not tenant.server:
         raise RefusedError(f"The workspace “{tenant.slug}” is {tenant.state} and cannot be backed up now.")
@@ -81,6 +82,26 @@ def reading(platform: Platform, subject: Subject) -> Generator[Session]:
 
 
 @contextmanager
+def any_session(platform: Platform, server: Server, databases: Sequence[str]) -> Generator[Session]:
+    """Yield a session like that of `reading` in the first of `databases` that lets it in.
+
+    For what a server knows about all of them. Raises `UnavailableError` when none does.
+    """
+    refused: UnavailableError | None = None
+    for database in databases[:_TRIES]:
+        try:
+            session = connect_as(platform, server, BACKUP, database)
+        except UnavailableError as error:
+            refused = error
+            continue
+        with session:
+            session.execute("SET default_transaction_read_only = on")
+            yield session
+        return
+    raise refused or UnavailableError(f"The server “{server.name}” has no database to look from.")
+
+
+@contextmanager
 def target_for(platform: Platform, server: Server, role: str, database: str) -> Generator[Target]:
     """Yield what the client programs need to connect to `database` as one of the platform's own roles."""
     run = platform.settings.run_dir
@@ -96,7 +117,8 @@ def _bindir(settings: Settings) -> Path:
     return find_bindir(settings)
 
 
-def _control(platform: Platform) -> Subject:
+def control_subject(platform: Platform) -> Subject:
+    """Return what to back up for the control database."""
     keys = platform.keys.platform()
     address = read_address(platform.settings)
     server = Server("control", "", "", address.host, address.port, accepts_tenants=False, created_at=datetime.now(UTC))

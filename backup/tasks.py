@@ -69,9 +69,8 @@ def clear_up(platform: Platform) -> None:
 def read_again(platform: Platform) -> None:
     """Read this hour's share of all copies again, and prove what was stored and never verified."""
     now = datetime.now(UTC)
-    bad = [
-        one for one in scrub.scrub(platform, scrub.longest_unchecked(platform, now), rate=scrub.QUIET_RATE) if one.error
-    ]
+    checked = scrub.scrub(platform, scrub.longest_unchecked(platform, now), rate=scrub.QUIET_RATE)
+    bad = [one for one in checked if one.error]
     with platform.control.connect() as conn:
         unproved = copy_checks.unproved(conn, now, _PROVED_AT_ONCE)
     for backup_id in unproved:

@@ -26,7 +26,8 @@ from ..provisioning.create import tenant_lock
 from ..provisioning.gates import adopt_objects, close_gates, verify_gates
 from ..provisioning.names import Names
 from ..provisioning.sessions import migrator, migrator_connection, provisioner
-from .adapt import adapt_own
+from .adapt import adapt_restored
+from .erasure.forget import replay_forgotten
 from .header import timestamp
 from .manifest import read_manifest
 from .progress import Event, Progress, silent
@@ -128,7 +129,8 @@ def _adapt(work: Work) -> None:
     left_at = work.target.retired_at
     origin = {"placement": work.target.id, "as_of": timestamp(left_at) if left_at else None}
     with migrator_connection(work.platform, work.server, work.names.database) as conn, conn.begin():
-        work.revision = adapt_own(conn, work.names.owner, origin)
+        work.revision = adapt_restored(conn, work.names.owner, origin)
+        replay_forgotten(conn, work.tenant.id, work.platform)
 
 
 def _close(work: Work) -> None:

@@ -82,6 +82,11 @@ class Policy:
         """The age of the newest verified backup at which somebody must be told."""
         return self.longest_gap + TOLERANCE
 
+    @property
+    def longest_kept(self) -> timedelta:
+        """How long a backup is kept at most as long as there are newer ones, whatever counts it."""
+        return timedelta(days=max(self.days, 7 * self.weekly, 31 * self.monthly, 366 * self.yearly))
+
 
 @dataclass(frozen=True, slots=True)
 class Wishes:

@@ -8,6 +8,7 @@ brings along cannot reach the server's files.
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ from .places import private_folder, socket_dir
 from .programs import run_program
 
 USER = "strongroom_restore"
-_PREFIX = "scratch-"
+PREFIX = "scratch-"
 _SEED = "scratch.seed"
+_REMOVALS = 40  # tries to remove a folder, 50 ms apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,10 @@ class ScratchServer:
         """Return the connection string; no password is needed, the kernel says who we are."""
         return make_conninfo(host=str(self.socket_dir), port=self.port, user=self.user, dbname=dbname)
 
+    def is_running(self) -> bool:
+        """Say whether its server process lives."""
+        return postmaster.running_pid(self.folder / "data") is not None
+
 
 @contextmanager
 def scratch(settings: Settings) -> Generator[ScratchServer]:
@@ -55,27 +61,32 @@ def scratch(settings: Settings) -> Generator[ScratchServer]:
     with exclusive(home.start_lock):
         sweep(home)
         seed = _seed(home)
-        folder = private_folder(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home.root)), home.account)
+        folder = private_folder(Path(tempfile.mkdtemp(prefix=PREFIX, dir=home.root)), home.account)
         in_use = FileLock(folder / "lock")
         in_use.take()
     try:
         yield _start(seed, folder)
     finally:
-        _remove(folder, home.account)
+        remove(folder, home.account)
         in_use.close()
+
+
+def instances(home: EmbeddedServer) -> list[Path]:
+    """Return the folders of all instances, those in use and those that killed processes have left."""
+    return list(home.root.glob(f"{PREFIX}*"))
 
 
 def sweep(home: EmbeddedServer) -> bool:
     """Stop and remove the instances whose process is gone; say whether none is left. For holders of the start lock."""
     none_left = True
-    for folder in home.root.glob(f"{_PREFIX}*"):
+    for folder in instances(home):
         try:
             lock = FileLock(folder / "lock")
         except FailedError:  # its owner is removing it at this moment
             continue
         try:
             if lock.try_take():
-                _remove(folder, home.account)
+                remove(folder, home.account)
             else:
                 none_left = False
         finally:
@@ -113,8 +124,15 @@ def _start(seed: Cluster, folder: Path) -> ScratchServer:
     return ScratchServer(folder, socket, cluster.bindir)
 
 
-def _remove(folder: Path, account: Account) -> None:
-    """Stop what runs in `folder` and remove it, with its socket's folder wherever that is."""
-    postmaster.end(folder / "data", signal.SIGQUIT, 5)
-    shutil.rmtree(socket_dir(folder, folder / "s", account), ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+def remove(folder: Path, account: Account) -> None:
+    """Stop what runs in `folder` and remove it, with its socket's folder wherever that is.
+
+    A `cp` or a server that has just begun when its master was killed goes on filling the folder for a moment.
+    """
+    for _ in range(_REMOVALS):
+        postmaster.end(folder / "data", signal.SIGQUIT, 5)
+        shutil.rmtree(socket_dir(folder, folder / "s", account), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)

@@ -270,9 +270,9 @@ def test_a_receipt_that_its_origin_has_lost_is_written_down_and_costs_nothing_el
     content = gone.read_bytes()
     gone.unlink()
     workspace.settle()
-    for _ in range(2):  # also the second one is made: whether the receipt is back is worth a look
-        backup = back_up(platform, scratch, workspace.id)
-        assert (backup.state, backup.receipts, backup.receipts_lost) == (BackupState.VERIFIED, 1, 1)
+    back_up(platform, scratch, workspace.id)
+    backup = back_up(platform, scratch, workspace.id)  # this one, too, is made: the receipt may be back
+    assert (backup.state, backup.receipts, backup.receipts_lost) == (BackupState.VERIFIED, 1, 1)
     descriptor = read_descriptor(open_store(platform.settings), backup, identity_of(platform, workspace.id))
     assert [one.sha256 for one in descriptor.lost] == [hashlib.sha256(content).hexdigest()]
     gone.write_bytes(content)

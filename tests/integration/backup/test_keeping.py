@@ -24,6 +24,7 @@ from strongroom.backup.records import Backup, BackupState
 from strongroom.backup.scratch import ScratchPool
 from strongroom.backup.stores.opening import open_store
 from strongroom.backup.take import take_backup
+from strongroom.backup.writing import writing
 from strongroom.config.errors import CallError, FailedError, NotFoundError, VerificationError
 from strongroom.config.stores import StoreSettings
 from strongroom.platform.control.platform import Platform
@@ -270,12 +271,9 @@ def test_receipts_stay_while_they_are_young_a_backup_runs_or_a_descriptor_cannot
     with platform.control.begin() as conn:
         catalogue.forget(conn, with_them.id)
     assert remove_unnamed(platform, workspace.id, datetime.now(UTC) + 23 * HOUR) == 0
-    later, change = datetime.now(UTC) + 25 * HOUR, text("UPDATE backup SET state = :state WHERE id = :id")
-    with platform.control.begin() as conn:
-        conn.execute(change, {"id": other.id, "state": "running"})
-    assert remove_unnamed(platform, workspace.id, later) == 0
-    with platform.control.begin() as conn:
-        conn.execute(change, {"id": other.id, "state": "verified"})
+    later = datetime.now(UTC) + 25 * HOUR
+    with writing(platform, workspace.id):
+        assert remove_unnamed(platform, workspace.id, later) == 0
     path = damage(platform, names.descriptor_object(other.object or ""))
     with pytest.raises(VerificationError):
         remove_unnamed(platform, workspace.id, later)

@@ -1,0 +1,53 @@
+"""Finds in one reading per server the workspaces to which nobody has written since their last verified backup.
+
+Only for databases without sequences, which stand in no statistics: a new sequence is a row of the catalogs, and those
+are counted. Whatever is in doubt is left to `take`, which looks into the database itself.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import psycopg
+
+from ..config.errors import UnavailableError
+from ..platform.control.platform import Platform
+from ..platform.servers import queries as servers
+from . import names
+from .due import needs_dump
+from .fingerprint import Fingerprint, read_fingerprints
+from .proved import Proved, add_unchanged, newest_proved
+from .subject import any_session
+
+
+def note_unchanged(platform: Platform, tenant_ids: Sequence[str]) -> dict[str, str]:
+    """Record an `unchanged` backup of each of these workspaces that is one; return the entries' ids by tenant.
+
+    A server that does not answer is passed over. Several processes may do this at the same time.
+    """
+    now = datetime.now(UTC)
+    with platform.control.connect() as conn:
+        proved = [last for last in newest_proved(conn, tenant_ids) if comparable(last, now)]
+    found = [last for server in {last.server for last in proved} for last in _of_server(platform, server, proved)]
+    entries = {last.tenant_id: (names.new_backup_id(now), last.id) for last in found}
+    with platform.control.begin() as conn:
+        made = add_unchanged(conn, list(entries.values()), now, datetime.now(UTC))
+    return {tenant_id: backup_id for tenant_id, (backup_id, _) in entries.items() if backup_id in made}
+
+
+def comparable(last: Proved, now: datetime) -> bool:
+    """Say whether statistics alone can tell that nothing has changed since `last`, and whether that is enough."""
+    without_sequences = last.fingerprint is not None and last.fingerprint.get("sequences") == {}
+    return without_sequences and not needs_dump(last.started_at, now)
+
+
+def _of_server(platform: Platform, name: str, proved: Sequence[Proved]) -> list[Proved]:
+    """Return those on the server `name` whose counters stand where they stood."""
+    here = [last for last in proved if last.server == name]
+    readings: dict[str, Fingerprint] = {}
+    with platform.control.connect() as conn:
+        server = servers.by_name(conn, name)
+    databases = [last.database for last in here]
+    with suppress(UnavailableError, psycopg.Error), any_session(platform, server, databases) as session:
+        readings = read_fingerprints(session, databases)
+    return [last for last in here if last.fingerprint == readings.get(last.database)]
