@@ -65,10 +65,10 @@ def longest_unchecked(
 
 
 def mark_checked(conn: Connection, copy: Copy, now: datetime) -> None:
-    """Record that a copy was read and is good."""
+    """Record that a copy was read and is good, whatever was thought of it before."""
     stored = {"stored_at": copy.backup.finished_at or copy.backup.started_at, "checked_at": now}
     row = {"backup_id": copy.backup.id, "store": copy.store, "state": "stored", **stored}
-    checked = {"checked_at": now}
+    checked = {"checked_at": now, "state": "stored", "failure": None}
     there = select(backup.c.id).where(backup.c.id == copy.backup.id).with_for_update(key_share=True)
     if conn.execute(there).one_or_none():  # it may have been pruned meanwhile
         conn.execute(insert(backup_copy).values(row).on_conflict_do_update(constraint="pk_backup_copy", set_=checked))

@@ -11,7 +11,7 @@ from functools import partial
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from ..config.errors import FailedError, StrongroomError
+from ..config.errors import FailedError, StrongroomError, VerificationError
 from ..platform.control.platform import Platform
 from ..platform.protection import queries as protection
 from ..platform.protection.policy import policy_of
@@ -24,7 +24,7 @@ from .records import Backup, BackupState
 from .scratch import ScratchPool
 from .take import take_backup
 from .unchanged import note_unchanged
-from .verify import verify_backup
+from .verify import PROVABLE, verify_backup
 
 PARALLEL = 2
 _MANY = 2  # a single workspace is looked into anyway
@@ -216,7 +216,16 @@ def _done(outcome: Outcome, outcomes: Collection[Outcome], total: int, seconds: 
 
 
 def _verify(platform: Platform, scratch: ScratchPool, backup: Backup) -> Backup:
-    return verify_backup(platform, holding(platform, backup), scratch, backup)
+    """Verify a backup where it lies; when that copy is bad, in the next store that has it."""
+    error = VerificationError(f"No store has the backup {backup.id}.")
+    for _ in platform.settings.backup_stores:
+        try:
+            return verify_backup(platform, holding(platform, backup), scratch, backup)
+        except VerificationError as bad:
+            error = bad
+            if show_backup(platform, backup.id).state not in PROVABLE:
+                break
+    raise error
 
 
 def _run_one(

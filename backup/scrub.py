@@ -6,6 +6,7 @@ has no other copy has failed its verification.
 """
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ from ..platform.control.platform import Platform
 from . import copy_checks, names
 from .copy_checks import Copy
 from .progress import Event, Progress, silent
-from .records import Backup
 from .stores.contract import Store
 from .stores.opening import open_store
 from .subject import identity_of
@@ -28,6 +28,8 @@ DEFAULT_RATE = 50.0  # MB/s of a pass that somebody waits for
 QUIET_RATE = 10.0  # MB/s of the worker's passes
 _HOURS = EVERY // timedelta(hours=1)
 _BAD = (VerificationError, NotFoundError, RefusedError, CallError)  # CallError: a name that can be no object's
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,7 @@ class _Pass:
     platform: Platform
     pace: Pace
     receipts: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    bad_receipts: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
     stores: dict[str, Store] = field(default_factory=dict[str, Store])
 
     def store(self, name: str) -> Store:
@@ -117,34 +120,53 @@ def longest_unchecked(platform: Platform, now: datetime) -> list[Copy]:
 
 def _scrub_one(work: _Pass, copy: Copy) -> Checked:
     try:
-        _check(work, copy)
-    except _BAD as error:
-        sentence = str(error)
-        with work.platform.control.begin() as conn:
-            is_last = copy_checks.mark_bad(conn, copy, sentence, datetime.now(UTC))
-        more = "" if is_last else " Other copies are good."
-        return Checked(copy, VerificationError(f"The copy of {copy.backup.id} in “{copy.store}”: {sentence}{more}"))
+        # A key that is missing or damaged, as a store that is away, says nothing about the copy.
+        identity, store = identity_of(work.platform, copy.backup.tenant_id), work.store(copy.store)
+        bad = _found_bad(work, store, copy, identity)
     except StrongroomError as error:
         return Checked(copy, error)
     with work.platform.control.begin() as conn:
-        copy_checks.mark_checked(conn, copy, datetime.now(UTC))
-    return Checked(copy, None)
+        if bad is None:
+            copy_checks.mark_checked(conn, copy, datetime.now(UTC))
+            return Checked(copy, None)
+        is_last = copy_checks.mark_bad(conn, copy, bad, datetime.now(UTC))
+    if not is_last:
+        _remove_bad(work, copy)
+    more = "" if is_last else " Other copies are good."
+    return Checked(copy, VerificationError(f"The copy of {copy.backup.id} in “{copy.store}”: {bad}{more}"))
 
 
-def _check(work: _Pass, copy: Copy) -> None:
-    store, backup = work.store(copy.store), copy.backup
-    descriptor = read_descriptor(store, backup, identity_of(work.platform, backup.tenant_id))
-    if _hash(store, descriptor.object, work.pace) != (descriptor.size, descriptor.sha256):
-        raise VerificationError("Its object is not the one that was stored.")
-    _check_receipts(work, copy, store, backup, (receipt.sha256 for receipt in descriptor.receipts))
+def _found_bad(work: _Pass, store: Store, copy: Copy, identity: str) -> str | None:
+    """Return what is wrong with a copy, if anything. Raises `FailedError` when that cannot be said now."""
+    try:
+        descriptor = read_descriptor(store, copy.backup, identity)
+        if _hash(store, descriptor.object, work.pace) != (descriptor.size, descriptor.sha256):
+            return "Its object is not the one that was stored."
+        _check_receipts(work, store, copy, (receipt.sha256 for receipt in descriptor.receipts))
+    except _BAD as error:
+        return str(error)
+    return None
 
 
-def _check_receipts(work: _Pass, copy: Copy, store: Store, backup: Backup, wanted: Iterable[str]) -> None:
+def _check_receipts(work: _Pass, store: Store, copy: Copy, wanted: Iterable[str]) -> None:
     for sha256 in wanted:
-        key = copy.store, names.receipt_object(backup.tenant_id or "", sha256)
+        key = copy.store, names.receipt_object(copy.backup.tenant_id or "", sha256)
         if key not in work.receipts:
-            work.pace(check_receipt(store, backup, sha256))
+            work.bad_receipts.add(key)
+            work.pace(check_receipt(store, copy.backup, sha256))
+            work.bad_receipts.remove(key)
             work.receipts.add(key)
+
+
+def _remove_bad(work: _Pass, copy: Copy) -> None:
+    """Make room for a good copy, which `copies` then makes: nothing in a store is ever overwritten."""
+    try:
+        store = open_store(work.platform.settings, copy.store, pruning=True)
+        names.remove_objects(store, copy.backup.object or "")
+        for _, receipt in [key for key in work.bad_receipts if key[0] == copy.store]:
+            store.delete(receipt)
+    except StrongroomError as error:
+        _logger.warning("The bad copy of %s in %s cannot be replaced yet: %s", copy.backup.id, copy.store, error)
 
 
 def _hash(store: Store, name: str, pace: Pace) -> tuple[int, str]:

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from ..config.errors import CallError, FailedError, NotFoundError, RefusedError, VerificationError
 from ..platform.control.platform import Platform
 from ..provisioning.sessions import Session
-from . import age, catalogue, names, pipeline
+from . import age, catalogue, copy_checks, names, pipeline
+from .copy_checks import Copy
 from .header import Descriptor
 from .manifest import differences, read_manifest
 from .progress import Steps, Watch, unseen, unwatched
@@ -23,25 +24,29 @@ PROVABLE = (BackupState.STORED, BackupState.VERIFIED)
 def verify_backup(
     platform: Platform, store: Store, scratch: ScratchPool, backup: Backup, steps: Steps = unseen
 ) -> Backup:
-    """Verify a stored backup and record the outcome: `verified`, or `failed` with a sentence.
+    """Verify a stored backup as it lies in `store`, and record the outcome: `verified`, or `failed` with a sentence.
+
+    Where another store has it, too, only the copy is recorded as bad.
 
     Raises `VerificationError` after recording that the backup is bad. When the check itself could not be made (no
     space, server down) it raises `FailedError`, and without a key `KeyMissingError` or `VerificationError`; the entry
     stays as it was.
     """
     require_provable(backup)
+    copy = Copy(backup, store.name)
     identity_of(platform, backup.tenant_id)  # a key that is missing or damaged says nothing about the backup
     try:
         check_backup(platform, store, scratch, backup, steps)
     except (VerificationError, NotFoundError, RefusedError, CallError) as error:  # CallError: a name that is none
         with platform.control.begin() as conn:
-            catalogue.mark_failed(conn, backup.id, str(error), datetime.now(UTC), PROVABLE)
+            copy_checks.mark_bad(conn, copy, str(error), datetime.now(UTC))
         raise VerificationError(
             f"The backup {backup.id} of “{backup.label}” failed its verification: {error}"
         ) from error
     with platform.control.begin() as conn:
         if not catalogue.mark_verified(conn, backup.id, datetime.now(UTC)):
             raise FailedError(f"The backup {backup.id} changed its state while it was being verified.")
+        copy_checks.mark_checked(conn, copy, datetime.now(UTC))
         return catalogue.by_id(conn, backup.id)
 
 
