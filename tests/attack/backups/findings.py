@@ -70,6 +70,8 @@ class Judge:
                 except (StrongroomError, AssertionError) as error:
                     yield f"{backup.id} of {backup.label} is {backup.state}, but: {error}"
                 self._read.add(backup.id)
+            elif backup.state is BackupState.FAILED and backup.size is not None:  # nothing here damages objects
+                yield f"{backup.id} of {backup.label} is called bad: {backup.failure}"
 
     def _read_backup(self, backup: Backup) -> None:
         store, platform = open_store(self._home.settings), self._home.platform

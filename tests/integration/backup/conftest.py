@@ -135,6 +135,12 @@ def another(platform: Platform) -> Workspace:
 
 
 @pytest.fixture(scope="session")
+def fresh_workspace(platform: Platform) -> Callable[[], Workspace]:
+    """Makes fresh workspaces for fixtures that several tests share."""
+    return lambda: new_workspace(platform, f"u-{new_uuid7().hex[8:20]}")
+
+
+@pytest.fixture(scope="session")
 def make_workspace() -> Callable[[Platform, str], Workspace]:
     """Makes a workspace of any platform: `make_workspace(platform, slug)`."""
     return new_workspace
