@@ -28,6 +28,7 @@ from .records import Backup
 from .stores.contract import Store
 from .stores.opening import open_store, stores_for
 from .subject import identity_of
+from .writing import writing
 
 PIECE = 1 << 20  # bytes
 FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(hours=1)
@@ -165,6 +166,11 @@ def _copy(platform: Platform, backup_id: str, target: Store) -> None:
     """Copy keys, receipts, dump, and the descriptor last: what has one is whole."""
     with platform.control.connect() as conn:
         backup = catalogue.by_id(conn, backup_id)
+    with writing(platform, backup.tenant_id):
+        _copy_objects(platform, backup, target)
+
+
+def _copy_objects(platform: Platform, backup: Backup, target: Store) -> None:
     source = holding(platform, backup)
     keycopies.ensure(platform, backup.tenant_id, target.name)
     if backup.object is None or backup.sha256 is None:

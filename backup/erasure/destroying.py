@@ -7,6 +7,7 @@ from ...config.errors import FailedError
 from ...platform.keys.blobs import open_blobs
 from ...platform.tenants.records import Placement
 from ...provisioning.placements import drop_placement
+from .. import keycopies
 from . import queries
 from .records import Document
 from .work import Work, now_text
@@ -39,15 +40,18 @@ def destroy_keys(work: Work) -> None:
         keys.destroy_placement(login)
     keys.forget()
     for kind, name in wanted:
-        _note_gone(work, kind, name)
+        _destroy_copies(work, kind, name)
 
 
-def _note_gone(work: Work, kind: str, name: str) -> None:
-    """Raise `FailedError` if a place still has the object."""
+def _destroy_copies(work: Work, kind: str, name: str) -> None:
+    """Destroy what the stores have of a key object, and note where it was. Raises `FailedError` if a place keeps it."""
+    for removed in keycopies.destroy(work.platform, kind, name):
+        work.note("key_copies", {f"{kind}/{name}": {removed.partition(":")[0]: True}})
     places = work.platform.keys.places(kind, name)
     if left := [path for path in places if path.exists()]:
         raise FailedError(f"The key object {left[0]} is still there after it was destroyed.")
-    facts = {"places": ["key store", "second copy"], "destroyed_at": now_text()}
+    stores = [f"store “{one}”" for one in sorted(work.detail.get("key_copies", {}).get(f"{kind}/{name}", {}))]
+    facts = {"places": ["key store", "second copy", *stores], "destroyed_at": now_text()}
     if "destroyed_at" not in work.detail["keys"][f"{kind}/{name}"]:
         work.note("keys", {f"{kind}/{name}": facts})
 
