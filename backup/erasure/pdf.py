@@ -109,7 +109,7 @@ def _content(document: Any) -> Iterator[Flowable]:
     yield from _remains(document)
     yield from _signature(document)
     yield PageBreak()
-    yield Paragraph("Every object that was deleted", _style("title"))
+    yield Paragraph("Every object, one by one", _style("title"))
     for store in document["stores"]:
         yield from _store(store)
     yield from _receipts("Receipts in the receipt store", document["receipts"])
@@ -173,7 +173,7 @@ def _stores(document: Any) -> Iterator[Flowable]:
     yield _heading("Stored objects deleted")
     rows = [_counts(f"Backup store “{one['store']}”", one["objects"], one["receipts"]) for one in document["stores"]]
     rows.append(_counts("Receipt store", (), receipts))
-    widths = (_WIDTH - 96 * mm, 32 * mm, 32 * mm, 32 * mm)
+    widths = (_WIDTH - 100 * mm, 40 * mm, 30 * mm, 30 * mm)
     yield from _tables(("Store", "Dumps and descriptors", "Receipts", "Bytes"), rows, widths)
     if document["letters"]:
         yield Paragraph(f"Letters removed from the outbox folder: {document['letters']}.", _style("quiet"))
@@ -194,7 +194,7 @@ def _store(store: Document) -> Iterator[Flowable]:
     yield from _receipts(f"Copies of receipts in the store “{name}”", store["receipts"])
 
 
-_OBJECTS = (_WIDTH - 111 * mm, 21 * mm, 90 * mm)
+_OBJECTS = (_WIDTH - 114 * mm, 24 * mm, 90 * mm)
 
 
 def _object(one: Document) -> list[Flowable]:
@@ -309,11 +309,11 @@ def _style(name: str) -> ParagraphStyle:
             "heading", base, fontName=_BOLD, fontSize=10, leading=13, spaceBefore=12, spaceAfter=4
         ),
         "label": lambda: ParagraphStyle("label", base, fontSize=7.5, leading=12, textColor=_QUIET),
-        "label right": lambda: ParagraphStyle("label right", _style("label"), alignment=2),
+        "label right": lambda: ParagraphStyle("label right", _style("label"), alignment=2, rightIndent=4),
         "quiet": lambda: ParagraphStyle("quiet", base, textColor=_QUIET),
         "small": lambda: ParagraphStyle("small", base, fontSize=7.5, leading=10, wordWrap="CJK"),
         "mono": lambda: ParagraphStyle("mono", base, fontName=_MONO, fontSize=6.4, leading=9, wordWrap="CJK"),
-        "number": lambda: ParagraphStyle("number", base, fontName=_MONO, fontSize=6.4, leading=9, alignment=2),
+        "number": lambda: ParagraphStyle("number", base, fontSize=7, leading=10, alignment=2, rightIndent=4),
         "item": lambda: ParagraphStyle("item", base, spaceAfter=4),
     }
     return styles[name]()
