@@ -25,7 +25,7 @@ _logger = logging.getLogger(__name__)
 def put_up_tombstone(work: Work) -> None:
     """From here on nothing gets keys under the account's id, whatever an older control database says."""
     work.platform.keys.bury(work.tenant.id, work.requested_at)
-    keycopies.put(work.platform, "erased", work.tenant.id)
+    keycopies.publish(work.platform, "erased", work.tenant.id)
 
 
 def close(work: Work) -> None:
