@@ -319,7 +319,7 @@ def test_the_worker_copies_and_the_metrics_and_status_tell(
     assert told() == {"far": (1, 0), "near": (1, 0)}
     values = {
         (sample.name, sample.labels.get("store")): sample.value
-        for metric in ControlDatabaseCollector(platform.control).collect()
+        for metric in ControlDatabaseCollector(platform.control, platform.settings).collect()
         for sample in metric.samples
     }
     assert values["strongroom_backup_store_backups", "far"] == 1
