@@ -75,6 +75,8 @@ def test_a_lock_where_there_is_none_is_refused(tmp_path: Path) -> None:
 def test_key_copies_in_another_kind_of_store_are_refused() -> None:
     with pytest.raises(RefusedError, match="must begin with s3://"):
         open_place(store("s3://acme/strongroom", keys_url="file:///keys"))
+    with pytest.raises(RefusedError, match="on the same host"):
+        open_place(store("sftp://a@one/x", keys_url="sftp://a@two/keys"))
 
 
 def test_a_folder_with_a_space_in_its_name_is_that_folder(tmp_path: Path) -> None:

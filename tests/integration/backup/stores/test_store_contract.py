@@ -267,3 +267,33 @@ def test_what_a_killed_writer_leaves_is_found_and_removed(
     assert store.delete_abandoned(found.name)
     assert not store.delete_abandoned(found.name)
     assert list(store.abandoned()) == []
+
+
+_MUCH = """
+import resource, sys
+from pathlib import Path
+from strongroom.config.stores import StoreSettings
+from strongroom.backup.stores.opening import open_place
+
+name, url, endpoint, credentials = sys.argv[1:]
+store = open_place(StoreSettings(name, url, endpoint=endpoint, credentials=Path(credentials))).backups
+
+def copy(name, megabytes):
+    with store.create(name) as target:
+        for _ in range(megabytes):
+            target.write(b"m" * 1_000_000)
+    with store.open(name) as file:
+        while file.read(65536):
+            pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+before = copy("a/warm", 1)
+print(copy("a/large", 80) - before)
+"""
+
+
+def test_memory_is_bounded_whatever_the_size(s3_server: S3Server, tmp_path: Path) -> None:
+    described = s3_server.store(tmp_path)
+    arguments = [described.name, described.url, described.endpoint, str(described.credentials)]
+    done = subprocess.run([sys.executable, "-c", _MUCH, *arguments], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 45_000  # KiB, for 80 MB; three parts of 10 MB are in memory at most
