@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, case, exists, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Executable, case, exists, func, or_, select, text, update
 
 from ..config.errors import NotFoundError
 from ..platform.control.tables import backup, plan, tenant
@@ -17,6 +17,7 @@ from .fingerprint import Fingerprint
 from .header import Descriptor
 from .records import GOOD, Backup, BackupState
 
+_LONGEST_LEASE = timedelta(hours=1)  # leases last minutes
 _RECORD = select(
     backup.c.id,
     backup.c.tenant_id,
@@ -168,8 +169,12 @@ def in_states(conn: Connection, states: Sequence[BackupState]) -> list[Backup]:
 
 
 def expired(conn: Connection, now: datetime) -> list[Backup]:
-    """Return the running backups whose process has not renewed its lease."""
-    return _records(conn, _RECORD.where(backup.c.state == BackupState.RUNNING, backup.c.lease_until < now))
+    """Return the running backups whose process has not renewed its lease.
+
+    Nobody takes a lease that long: one that ends much later was written by a clock that was ahead.
+    """
+    over = or_(backup.c.lease_until < now, backup.c.lease_until > now + _LONGEST_LEASE)
+    return _records(conn, _RECORD.where(backup.c.state == BackupState.RUNNING, over))
 
 
 def object_names(conn: Connection) -> set[str]:
@@ -226,9 +231,8 @@ def retention(conn: Connection) -> dict[str | None, timedelta]:
 
 def _at_work(tenant_id: ColumnElement[Any]) -> ColumnElement[bool]:
     """A backup of this tenant is being made right now."""
-    return exists().where(
-        backup.c.tenant_id == tenant_id, backup.c.state == BackupState.RUNNING, backup.c.lease_until > func.now()
-    )
+    alive = backup.c.lease_until.between(func.now(), func.now() + _LONGEST_LEASE)
+    return exists().where(backup.c.tenant_id == tenant_id, backup.c.state == BackupState.RUNNING, alive)
 
 
 def _advance(conn: Connection, backup_id: str, states: Sequence[BackupState], **values: object) -> bool:

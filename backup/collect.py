@@ -69,10 +69,11 @@ def give_up_expired(platform: Platform, store: Store, now: datetime) -> int:
 
 def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
     """Remove dumps and descriptors that no entry names, and unfinished objects, once they are a day old."""
+    # First the objects, then the entries: an entry is there before its object, however wrong the clock is.
+    old = [found for found in store.list() if now - found.modified > GRACE]
     with platform.control.connect() as conn:
         dumps = catalogue.object_names(conn)
     known = dumps | {names.descriptor_object(dump) for dump in dumps}
-    old = [found for found in store.list() if now - found.modified > GRACE]
     orphans = [found.name for found in old if found.name.endswith((".age", ".json")) and found.name not in known]
     unfinished = [found.name for found in store.abandoned() if now - found.modified > GRACE]
     return sum(map(store.delete, orphans)) + sum(map(store.delete_abandoned, unfinished))

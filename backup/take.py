@@ -27,7 +27,7 @@ from .records import Backup, BackupState
 from .stores.contract import Store
 from .subject import Subject, reading, subject_of, target_for
 from .tools import dumping
-from .writing import writing
+from .writing import alone, writing
 
 DUMPED = (BackupState.STORED, BackupState.VERIFIED)
 
@@ -44,10 +44,11 @@ class Snapshot:
 def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, force: bool = False) -> Backup:
     """Back up a tenant (None: the control database); return the entry, which is `stored` or `unchanged`.
 
-    `force`: dump even an unchanged database. Raises `NotFoundError` and `RefusedError` before anything is recorded;
-    later errors are recorded in the entry, then raised.
+    Waits for whoever makes one of the same. `force`: dump even an unchanged database. Raises `BusyError` when that
+    takes too long, `NotFoundError` and `RefusedError` before anything is recorded; later errors are recorded in the
+    entry, then raised.
     """
-    with writing(platform, tenant_id):
+    with writing(platform, tenant_id), alone(platform, tenant_id):
         backup_id, subject = _begin(platform, tenant_id)
         try:
             with kept_alive(platform.control, backup_id):
@@ -82,7 +83,7 @@ def _begin(platform: Platform, tenant_id: str | None) -> tuple[str, Subject]:
 def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *, force: bool) -> None:
     with reading(platform, subject) as session:
         fingerprint = read_fingerprint(session)
-        if not force and _unchanged(platform, subject, backup_id, fingerprint):
+        if not force and _unchanged(platform, store, subject, backup_id, fingerprint):
             return
         with exported_snapshot(session) as snapshot:
             descriptor = _dump(platform, store, subject, backup_id, snapshot)
@@ -95,7 +96,9 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
             raise FailedError("The backup took so long without a sign of life that it was given up.")
 
 
-def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint: Fingerprint | None) -> bool:
+def _unchanged(
+    platform: Platform, store: Store, subject: Subject, backup_id: str, fingerprint: Fingerprint | None
+) -> bool:
     """Record that nothing has changed, if so."""
     now = datetime.now(UTC)
     with platform.control.begin() as conn:
@@ -103,6 +106,8 @@ def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint
         if last is None or fingerprint is None or last.fingerprint != fingerprint:
             return False
         if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id:
+            return False
+        if last.object is None or not store.exists(last.object):  # the store was emptied, or is another one
             return False
         return not needs_dump(last.started_at, now) and catalogue.mark_unchanged(conn, backup_id, last, now)
 
