@@ -4,10 +4,15 @@ from pathlib import Path
 
 import click
 
+from ..config.errors import CallError
 from ..platform.console.commands import Command, pass_invocation
 from ..platform.console.invocation import Invocation
 from ..provisioning.commands import operator_name
-from .recovery.place import read_place
+from ..provisioning.opening import open_home
+from . import names
+from .recovery import identity
+from .recovery.keys import Escrow
+from .recovery.place import label, open_place, read_place
 from .recovery.recover import PARALLEL, Order, recover
 from .recovery.watching import Watch
 
@@ -67,3 +72,51 @@ def recover_command(
         output.say(report.summary())
     if (error := report.error()) is not None:
         raise error
+
+
+@click.command(
+    name="identity",
+    cls=Command,
+    example="strongroom backup identity acme --output identity.txt --yes\n"
+    "strongroom backup identity acme --from /srv/backups --master-key master.key --output identity.txt --yes",
+)
+@click.argument("wanted", metavar="SLUG")
+@click.option("--output", "path", required=True, type=click.Path(path_type=Path), help="A new file; gets mode 0600.")
+@click.option("--from", "source", metavar="STORE", help="Read the key copies of this store, without a home.")
+@click.option("--master-key", "master_key", type=click.Path(path_type=Path), help="The file from escrow; with --from.")
+@click.option("--credentials", type=click.Path(path_type=Path), help="What the store is read with (TOML).")
+@click.option("--keys", metavar="STORE", help="Where the key copies lie, if not beside the backups.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@pass_invocation
+def identity_command(
+    invocation: Invocation,
+    wanted: str,
+    path: Path,
+    *,
+    source: str | None,
+    master_key: Path | None,
+    credentials: Path | None,
+    keys: str | None,
+    yes: bool,
+) -> None:
+    """Write the age identity that opens the backups of a workspace, or of the control database (SLUG: control).
+
+    Whoever has that file and the backups reads them. It is noted in the operators' audit log of the home, if there is
+    one. SLUG may also be the id of a workspace, which is the name of its folder in the store.
+    """
+    if bool(source) != bool(master_key):
+        raise CallError("--from and --master-key belong together.")
+    settings = invocation.settings
+    identity.refuse_existing(path)
+    invocation.confirm(wanted, f"{path} will open every backup of “{wanted}”; remove it after use.", yes=yes)
+    if source and master_key:
+        store = read_place(settings.home, source, keys, credentials)
+        where = label(store, keys=True)
+        tenant_id, opened = identity.of_store(settings, open_place(store), Escrow.read(master_key), where, wanted)
+        identity.note_in_home(settings, tenant_id, operator_name())
+    else:
+        with open_home(settings) as platform:
+            tenant_id, opened = identity.of_home(platform, wanted, operator_name())
+    identity.write_identity(path, tenant_id, opened)
+    found = {"tenant_id": tenant_id, "folder": names.folder(tenant_id), "identity_file": path}
+    invocation.output.done(f"{path} opens the backups in the folder {found['folder']} of the store.", found)

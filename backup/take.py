@@ -16,8 +16,9 @@ from ..config.errors import FailedError, StrongroomError
 from ..platform.control.platform import Platform
 from ..provisioning.names import BACKUP
 from ..provisioning.sessions import Session
-from . import catalogue, names, pipeline, receipts
+from . import catalogue, copy_queries, keycopies, names, pipeline, receipt_healing, receipts
 from .contents import dump_options
+from .copies import places_for
 from .due import needs_dump
 from .fingerprint import Fingerprint, read_fingerprint
 from .header import Descriptor, Header, ReceiptCopy, timestamp
@@ -42,12 +43,13 @@ class Snapshot:
 
 
 def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, force: bool = False) -> Backup:
-    """Back up a tenant (None: the control database); return the entry, which is `stored` or `unchanged`.
+    """Back up a tenant (None: the control database) in `store`; return the entry, which is `stored` or `unchanged`.
 
     Waits for whoever makes one of the same. `force`: dump even an unchanged database. Raises `BusyError` when that
-    takes too long, `NotFoundError` and `RefusedError` before anything is recorded; later errors are recorded in the
-    entry, then raised.
+    takes too long, `NotFoundError` and `RefusedError` (the store takes no data of the tenant's region) before anything
+    is recorded; later errors are recorded in the entry, then raised.
     """
+    places_for(platform, tenant_id, store)
     with writing(platform, tenant_id), alone(platform, tenant_id):
         backup_id, subject = _begin(platform, tenant_id)
         try:
@@ -85,15 +87,19 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
         fingerprint = read_fingerprint(session)
         if not force and _unchanged(platform, store, subject, backup_id, fingerprint):
             return
+        keycopies.ensure(platform, subject.tenant_id, store.name)
         with exported_snapshot(session) as snapshot:
             descriptor = _dump(platform, store, subject, backup_id, snapshot)
     if subject.tenant_id:
+        receipt_healing.make_way(platform, store, subject.tenant_id, descriptor.receipts)
         receipts.copy_missing(platform, store, subject.tenant_id, descriptor.receipts)
     with store.create(names.descriptor_object(descriptor.object)) as target:
         target.write(descriptor.encode(subject.recipient, subject.identity))
+    others = places_for(platform, subject.tenant_id, store)
     with platform.control.begin() as conn:
         if not catalogue.mark_stored(conn, backup_id, descriptor, fingerprint, datetime.now(UTC)):
             raise FailedError("The backup took so long without a sign of life that it was given up.")
+        copy_queries.record(conn, backup_id, store.name, others)
 
 
 def _unchanged(
@@ -101,14 +107,15 @@ def _unchanged(
 ) -> bool:
     """Record that nothing has changed, if so."""
     now = datetime.now(UTC)
-    with platform.control.begin() as conn:
+    with platform.control.connect() as conn:
         last = catalogue.newest(conn, subject.tenant_id, DUMPED)
-        if last is None or fingerprint is None or last.fingerprint != fingerprint:
-            return False
-        if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id:
-            return False
-        if last.object is None or not store.exists(last.object):  # the store was emptied, or is another one
-            return False
+    if last is None or fingerprint is None or last.fingerprint != fingerprint:
+        return False
+    if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id:
+        return False
+    if last.object is None or not store.exists(last.object):  # the store was emptied, or is another one
+        return False
+    with platform.control.begin() as conn:
         return not needs_dump(last.started_at, now) and catalogue.mark_unchanged(conn, backup_id, last, now)
 
 

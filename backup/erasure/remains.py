@@ -5,16 +5,9 @@ from datetime import datetime, timedelta
 
 from ...config.settings import Settings
 from ...platform.control.platform import Platform
+from ..archive.expiry import last_log_key_expiry
 from ..header import timestamp
 from .records import Document
-
-_LOG_KEY = timedelta(days=1)  # a key of the log archive is used for a day
-
-
-def last_log_key_expiry(platform: Platform, moment: datetime) -> datetime | None:
-    """Return when the last log key that could open what was written until `moment` is destroyed; None: no archive."""
-    days = platform.settings.point_in_time_days
-    return moment + timedelta(days=days) + _LOG_KEY if days else None
 
 
 def longest_kept(settings: Settings) -> timedelta:

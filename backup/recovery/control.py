@@ -24,9 +24,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A backup of the control database that is whole and authentic."""
+    """A backup of the control database that is whole and authentic, and the ids of newer ones that are not."""
 
     descriptor: Descriptor
+    damaged: tuple[str, ...] = ()
 
     @property
     def as_of(self) -> datetime:
@@ -40,10 +41,12 @@ def whole_backups(store: Store, identity: str, say: Say) -> Iterator[Found]:
     Each is read to its end before it counts. Raises `RefusedError` for one of a newer format: this program is too old.
     """
     listed = [entry.name for entry in store.list(names.folder(None)) if entry.name.endswith(".json")]
+    damaged: list[str] = []
     for name in sorted(listed, reverse=True):
         try:
-            yield Found(_prove(store, name, identity))
+            yield Found(_prove(store, name, identity), tuple(damaged))
         except (VerificationError, NotFoundError) as error:
+            damaged.append(_id(name))
             say(f"The backup {_id(name)} of the control database is damaged and the one before is tried: {error}")
 
 

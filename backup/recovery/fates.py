@@ -14,7 +14,7 @@ class Fate(StrEnum):
     RESTORED = "restored"
     KEPT = "kept"  # its database was not lost: it lies on a server that still answers
     PENDING = "pending"  # it never had a database; the worker makes it
-    ERASED = "erased"  # its keys were destroyed, so nothing of it can be read again
+    ERASED = "erased"  # it had been erased before, and stays so
     WAITING = "waiting"  # left out by --only
     FAILED = "failed"
 
@@ -24,6 +24,7 @@ class Known:
     """What decides about one workspace."""
 
     tenant: Tenant
+    is_buried: bool  # whether the key store says that it was erased
     has_keys: bool
     is_there: bool  # whether its database exists on its server
 
@@ -31,8 +32,10 @@ class Known:
 def fate_of(known: Known, only: Collection[str]) -> Fate:
     """Return what is to be done: `RESTORED` means that it must be."""
     tenant = known.tenant
-    if not known.has_keys or tenant.state is TenantState.ERASED:
+    if known.is_buried or tenant.state is TenantState.ERASED:
         return Fate.ERASED
+    if not known.has_keys:
+        return Fate.FAILED
     if tenant.placement_id is None:
         return Fate.PENDING
     if known.is_there:

@@ -52,6 +52,12 @@ def open_place(store: StoreSettings) -> Place:
     return Place(LocalStore(store.folder / "store"), LocalStore(keys))
 
 
+def label(store: StoreSettings, *, keys: bool = False) -> str:
+    """Return what a person calls the store, or the place of its key copies."""
+    url = store.keys_url if keys and store.keys_url else store.url
+    return urlsplit(url).path if urlsplit(url).scheme == "file" else url
+
+
 def refuse_inside(home: Path, store: StoreSettings) -> None:
     """Raise `RefusedError` when home and backups contain each other."""
     if store.scheme == "file":
@@ -76,5 +82,5 @@ def _require_backups(root: Path) -> None:
     if not root.is_dir():
         raise NotFoundError(f"There is no folder {root}; --from names the folder in which “store” and “keys” lie.")
     if not (root / "store").is_dir():
-        inside = " You have named the folder below it." if root.name == "store" else ""
-        raise NotFoundError(f"{root} holds no backups: there is no folder “store” in it.{inside}")
+        above = f" Name the folder above it: {root.parent}" if root.name == "store" else ""
+        raise NotFoundError(f"{root} holds no backups: there is no folder “store” in it.{above}")

@@ -19,17 +19,20 @@ from ...provisioning.initialise import set_recovering
 from ...provisioning.opening import open_home
 from ...provisioning.postgres.embedded import EmbeddedServer
 from ...provisioning.postgres.places import check_home
+from .. import catalogue
 from ..header import timestamp
+from ..records import BackupState
 from . import control, journal, leftovers, workspaces
 from .adopt import adopt
 from .journal import Journal
 from .keys import Escrow, bring_keys, prove
-from .place import Place, open_place, refuse_inside
+from .place import Place, label, open_place, refuse_inside
 from .report import Report
 from .settings_file import keep_settings, named
 from .watching import Watch
 
 PARALLEL = 2
+_HELD = (BackupState.STORED, BackupState.VERIFIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,11 @@ def recover(settings: Settings, order: Order, watch: Watch | None = None) -> Rep
     check_home(settings.home)
     refuse_inside(settings.home, order.store)
     place, escrow = open_place(order.store), Escrow.read(order.master_key)
-    prove(escrow, place.keys, order.store.keys_url or order.store.url)
+    prove(escrow, place.keys, label(order.store, keys=True))
     if journal.read(settings.home) is None:
         journal.require_empty(settings.home)
     with held(settings):
-        begun = Journal.begin(settings.home, order.store.url, escrow.key.id)
+        begun = Journal.begin(settings.home, label(order.store), escrow.key.id)
         work = Work(settings, order, watch, place, escrow, begun)
         for title, step in FIRST_STEPS:
             watch.say(title)
@@ -106,20 +109,25 @@ def _control(work: Work) -> None:
         server = EmbeddedServer(work.settings)
         found = control.bring_back(work.settings, server, work.place.backups, lambda text: _note(work, text))
         header = found.descriptor.header
-        work.journal.change(control={"backup": header.backup_id, "as_of": timestamp(found.as_of)})
+        place = {"backup": header.backup_id, "as_of": timestamp(found.as_of), "damaged": found.damaged}
+        work.journal.change(control=place)
     control.let_work(work.settings)
 
 
 def _forget_machine(work: Work) -> None:
-    leftovers.forget_processes(work.open_platform)
+    if work.journal.document["finished_at"] is None:  # later ones are those of this machine
+        leftovers.forget_processes(work.open_platform)
     leftovers.settle(work.open_platform, leftovers.databases(work.open_platform))
 
 
 def _catalogue(work: Work) -> None:
+    if work.journal.document["finished_at"] is not None:
+        return
     store = named(work.settings, work.order.store)
     if store is None:
-        raise FailedError(f"The settings do not name the store {work.order.store.url} any more.")
+        raise FailedError(f"The settings do not name the store {label(work.order.store)} any more.")
     found = adopt(work.open_platform, work.place.backups, store.name)
+    _mark_control(work)
     counts = {"adopted": found.adopted, "lost": found.lost}
     earlier = work.journal.document["catalogue"]
     work.journal.change(catalogue={key: earlier.get(key, 0) + count for key, count in counts.items()})
@@ -133,17 +141,26 @@ def _catalogue(work: Work) -> None:
         )
 
 
+def _mark_control(work: Work) -> None:
+    """What the third step has found out about the backups of the control database."""
+    control_found, now = work.journal.control or {}, datetime.now(UTC)
+    with work.open_platform.control.begin() as conn:
+        catalogue.mark_verified(conn, control_found["backup"], now)
+        for backup_id in control_found["damaged"]:
+            catalogue.mark_failed(conn, backup_id, "It was found damaged by a recovery.", now, _HELD)
+
+
 def _workspaces(work: Work) -> None:
     platform, order = work.open_platform, work.order
     there = leftovers.databases(platform)
-    wanted = workspaces.decide(platform, work.journal, there, order.only)
+    wanted = workspaces.decide(platform, work.journal, there, order.only, order.operator)
     workspaces.bring_back(platform, work.journal, wanted, order.parallel, work.watch, order.operator)
 
 
 def _finish(work: Work) -> None:
     counts = Report.of(work.journal.document).counts()
     with work.open_platform.control.begin() as conn:
-        detail = {"from": work.order.store.url, "control": work.journal.control, "workspaces": counts}
+        detail = {"from": label(work.order.store), "control": work.journal.control, "workspaces": counts}
         operators_audit.record(conn, work.order.operator, "platform.recovered", detail=detail)
     work.journal.change(finished_at=timestamp(datetime.now(UTC)))
 

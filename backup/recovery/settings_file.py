@@ -8,7 +8,7 @@ from ...config.errors import CallError, FailedError, RefusedError
 from ...config.settings import SETTINGS_FILE, TEMPLATE, Settings, load_settings, names_stores
 from ...config.stores import StoreSettings
 from ...platform.keys import durable
-from .place import same_place
+from .place import label, same_place
 
 _SECRETS = "secrets"
 
@@ -23,8 +23,8 @@ def keep_settings(settings: Settings, store: StoreSettings) -> Settings:
     path = settings.home / SETTINGS_FILE
     text = path.read_text(encoding="utf-8") if path.exists() else TEMPLATE
     if names_stores(settings.home):
-        where = ", ".join(one.url for one in settings.backup_stores)
-        raise RefusedError(f"{path} says that backups lie in {where}; recover from there, or add {store.url} to it.")
+        where = ", ".join(map(label, settings.backup_stores))
+        raise RefusedError(f"{path} says that backups lie in {where}; recover from there, or correct it.")
     durable.replace(path, f"{text.rstrip()}\n\n{_lines(settings.home, store)}".encode())
     return load_settings(settings.home)
 

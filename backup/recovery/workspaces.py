@@ -12,12 +12,11 @@ from sqlalchemy.exc import DBAPIError
 
 from ...config.errors import NotFoundError, StrongroomError, VerificationError
 from ...platform.control.platform import Platform
-from ...platform.tenants import placements
 from ...platform.tenants import queries as tenants
-from ...platform.tenants.records import PlacementState, Tenant
-from ...platform.tenants.states import TenantState
+from ...platform.tenants.records import Tenant
 from ...provisioning.placements import drop_placement
 from .. import catalogue
+from ..erasure.erase import erase
 from ..header import timestamp
 from ..records import Backup, BackupState
 from ..restore import Restored, restore
@@ -30,7 +29,8 @@ from .watching import Watch
 _RESTORABLE = (BackupState.VERIFIED, BackupState.STORED)
 _KEPT = "its database on the server “{}” was not lost and stays as it is"
 _PENDING = "it had no database yet; the worker goes on making it"
-_ERASED = "its keys were destroyed on purpose or are not among the copies: nothing of it can be read"
+_ERASED = "it had been erased before the loss; nothing of it can be read"
+_NO_KEYS = "its keys are not among the copies: nothing of it can be opened without them"
 _WAITING = "left out by --only; later: strongroom backup restore {} --yes"
 _NONE = "there is no backup of it in the store"
 
@@ -53,7 +53,9 @@ class Wanted:
         return max(backup.started_at, self.until.get(backup.id, backup.started_at))
 
 
-def decide(platform: Platform, journal: Journal, there: Databases, only: Collection[str]) -> list[Wanted]:
+def decide(
+    platform: Platform, journal: Journal, there: Databases, only: Collection[str], operator: str
+) -> list[Wanted]:
     """Record the fate of every workspace that is not to be restored; return the others in their order.
 
     Raises `NotFoundError` if there is no workspace of a name in `only`.
@@ -62,16 +64,17 @@ def decide(platform: Platform, journal: Journal, there: Databases, only: Collect
         everyone = tenants.list_all(conn)
         until = queries.unchanged_until(conn)
     _require_known(only, everyone)
-    with_keys = set(platform.keys.tenant_ids())
+    with_keys, buried = set(platform.keys.tenant_ids()), platform.keys.buried()
     wanted: list[Wanted] = []
     for tenant in everyone:
-        fate = fate_of(Known(tenant, tenant.id in with_keys, is_there(tenant, there)), only)
+        known = Known(tenant, tenant.id in buried, tenant.id in with_keys, is_there(tenant, there))
+        fate = fate_of(known, only)
         if fate is Fate.RESTORED:
             wanted.append(Wanted(tenant, _good_backups(platform, tenant.id), until))
+        elif fate is Fate.ERASED:
+            _record(journal, tenant, fate, note=_keep_erased(platform, tenant, operator))
         elif fate is not Fate.KEPT or not _is_done(journal, tenant):
             _record(journal, tenant, fate, note=_note(fate, tenant))
-        if fate is Fate.ERASED:
-            _keep_erased(platform, tenant)
     return sorted(wanted, key=lambda one: one.newest, reverse=True)
 
 
@@ -153,16 +156,13 @@ def _record(journal: Journal, tenant: Tenant, state: Fate, **values: Any) -> Non
     journal.set_workspace(tenant.id, row | nothing | values)
 
 
-def _keep_erased(platform: Platform, tenant: Tenant) -> None:
-    """Let an account that was erased since the backup of the control database be erased, also in name."""
-    with platform.control.begin() as conn:
-        tenants.set_state(conn, tenant.id, TenantState.ERASED)
-        rows = placements.of_tenant(conn, tenant.id)
-    for row in rows:
-        if row.state is not PlacementState.DROPPED:
-            drop_placement(platform, row.id)
-    with platform.control.begin() as conn:
-        tenants.release_slug(conn, tenant.id)
+def _keep_erased(platform: Platform, tenant: Tenant, operator: str) -> str:
+    """Let an account that was erased after the backup of the control database be erased, and give its note."""
+    try:
+        erase(platform, tenant.id, operator)
+    except (StrongroomError, psycopg.Error, DBAPIError, OSError) as error:
+        return f"{_ERASED}; the worker goes on removing what is left: {error}"
+    return _ERASED
 
 
 def _good_backups(platform: Platform, tenant_id: str) -> tuple[Backup, ...]:
@@ -180,6 +180,7 @@ def _note(fate: Fate, tenant: Tenant) -> str:
         Fate.KEPT: _KEPT.format(tenant.server),
         Fate.PENDING: _PENDING,
         Fate.ERASED: _ERASED,
+        Fate.FAILED: _NO_KEYS,
         Fate.WAITING: _WAITING.format(tenant.slug),
     }
     return sentences[fate]

@@ -10,13 +10,21 @@ from ...config.settings import Settings
 from . import durable
 from .credentials import DatabaseCredential
 from .objects import ObjectFolder, check_private, read_private
-from .records import PlatformKeys, TenantKeys, credential_payload, load_credential, next_credential, with_next
+from .records import (
+    ArchiveKeys,
+    PlatformKeys,
+    TenantKeys,
+    credential_payload,
+    load_credential,
+    next_credential,
+    with_next,
+)
 from .wrapping import MasterKey
 
 MASTER_FILE = "master.key"
 SERVICE_ROLES = ("strongroom_control", "strongroom_provisioner", "strongroom_migrator", "strongroom_backup")
 SERVER_ROLES = SERVICE_ROLES[1:]  # what an external server needs: the control database is not there
-_KINDS = ("platform", "service", "server", "placement", "tenant", "erased")
+_KINDS = ("platform", "service", "server", "placement", "tenant", "erased", "archive")
 PLATFORM_OBJECT = "platform"
 _BURIED = "erased"  # kind of the tombstones: ids of accounts that must never have keys again
 
@@ -181,6 +189,25 @@ class KeyStore:
     def placement_ids(self) -> list[str]:
         """Return the ids of all placements that have a login."""
         return self._objects.names("placement")
+
+    def create_archive(self, day: str) -> ArchiveKeys:
+        """Make the keys of a day (YYYYMMDD, UTC) of the log archive, or return those that it has."""
+        if day in self.archive_days():
+            return self.archive(day)
+        payload = self._objects.create("archive", day, ArchiveKeys.generate(day).payload())
+        return ArchiveKeys.load(day, payload)
+
+    def archive(self, day: str) -> ArchiveKeys:
+        """Return the keys of a day of the log archive. Raises `KeyMissingError` if it has none (any more)."""
+        return self._read("archive", day, lambda payload: ArchiveKeys.load(day, payload))
+
+    def archive_days(self) -> list[str]:
+        """Return the days of the log archive that have keys, sorted."""
+        return self._objects.names("archive")
+
+    def destroy_archive(self, day: str) -> None:
+        """Destroy the keys of a day of the log archive and their copy: nothing of that day can be read again."""
+        self._destroy("archive", day)
 
     def forget(self) -> None:
         """Drop every remembered secret from memory."""

@@ -27,7 +27,7 @@ from .places import private_folder, socket_dir
 from .programs import run_program
 
 USER = "strongroom_restore"
-_PREFIX = "scratch-"
+PREFIX = "scratch-"
 _SEED = "scratch.seed"
 _REMOVALS = 40  # tries to remove a folder, 50 ms apart
 
@@ -61,19 +61,19 @@ def scratch(settings: Settings) -> Generator[ScratchServer]:
     with exclusive(home.start_lock):
         sweep(home)
         seed = _seed(home)
-        folder = private_folder(Path(tempfile.mkdtemp(prefix=_PREFIX, dir=home.root)), home.account)
+        folder = private_folder(Path(tempfile.mkdtemp(prefix=PREFIX, dir=home.root)), home.account)
         in_use = FileLock(folder / "lock")
         in_use.take()
     try:
         yield _start(seed, folder)
     finally:
-        _remove(folder, home.account)
+        remove(folder, home.account)
         in_use.close()
 
 
 def instances(home: EmbeddedServer) -> list[Path]:
     """Return the folders of all instances, those in use and those that killed processes have left."""
-    return list(home.root.glob(f"{_PREFIX}*"))
+    return list(home.root.glob(f"{PREFIX}*"))
 
 
 def sweep(home: EmbeddedServer) -> bool:
@@ -86,7 +86,7 @@ def sweep(home: EmbeddedServer) -> bool:
             continue
         try:
             if lock.try_take():
-                _remove(folder, home.account)
+                remove(folder, home.account)
             else:
                 none_left = False
         finally:
@@ -124,7 +124,7 @@ def _start(seed: Cluster, folder: Path) -> ScratchServer:
     return ScratchServer(folder, socket, cluster.bindir)
 
 
-def _remove(folder: Path, account: Account) -> None:
+def remove(folder: Path, account: Account) -> None:
     """Stop what runs in `folder` and remove it, with its socket's folder wherever that is.
 
     A `cp` or a server that has just begun when its master was killed goes on filling the folder for a moment.

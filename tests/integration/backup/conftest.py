@@ -135,9 +135,15 @@ def another(platform: Platform) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def make_workspace(platform: Platform) -> Callable[[], Workspace]:
+def fresh_workspace(platform: Platform) -> Callable[[], Workspace]:
     """Makes fresh workspaces for fixtures that several tests share."""
     return lambda: new_workspace(platform, f"u-{new_uuid7().hex[8:20]}")
+
+
+@pytest.fixture(scope="session")
+def make_workspace() -> Callable[[Platform, str], Workspace]:
+    """Makes a workspace of any platform: `make_workspace(platform, slug)`."""
+    return new_workspace
 
 
 def new_workspace(platform: Platform, slug: str) -> Workspace:

@@ -33,6 +33,7 @@ from strongroom.provisioning.locking import held
 from strongroom.provisioning.names import BACKUP, Names
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.postgres.programs import clean_environment
+from strongroom.tenant_schema.ids import new_uuid7
 
 Workspace = Any  # of conftest.py, which no test can import
 WithProgram = Callable[[str, str], Platform]
@@ -285,9 +286,9 @@ with open_platform(load_settings(Path(home))) as platform:
 
 
 @pytest.fixture(scope="module")
-def large(platform: Platform, make_workspace: Callable[[], Workspace]) -> Workspace:
+def large(platform: Platform, make_workspace: Callable[[Platform, str], Workspace]) -> Workspace:
     """A workspace with 24 MB that do not compress: more than one file of the server's log can hold."""
-    workspace = make_workspace()
+    workspace = make_workspace(platform, f"l-{new_uuid7().hex[8:20]}")
     with platform.registry.connect(workspace.tenant()) as conn, conn.begin():
         for number in range(24):
             filler = {"key": f"filler {number}", "value": os.urandom(MEGABYTE // 2).hex()}

@@ -63,7 +63,7 @@ class Scene:
 
 @pytest.fixture(scope="module")
 def scene(platform: Platform, scratch: ScratchPool, request: pytest.FixtureRequest) -> Scene:
-    workspace, another = (request.getfixturevalue("make_workspace")() for _ in range(2))
+    workspace, another = (request.getfixturevalue("fresh_workspace")() for _ in range(2))
     older, backup = (run(platform, scratch, workspace) for _ in range(2))
     return Scene(platform, scratch, workspace, another, older, backup, run(platform, scratch, another))
 
