@@ -18,7 +18,7 @@ REQUESTS ?= 1000000
 ROUNDS ?= 300
 SEED ?= 1
 # Debian packages whose programs some tests run for real; without them those tests are not collected.
-PACKAGES := postgresql nginx-light haproxy pgbouncer
+PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer
 ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/attack
 
 # A clone that was moved or copied brings an environment that points elsewhere: make it again.
@@ -44,7 +44,7 @@ else
 	$(BIN)/python -m pytest tests/browser
 endif
 
-test-servers: $(DEV)  ## install Debian's PostgreSQL, PgBouncer, nginx and HAProxy, and run the tests on them
+test-servers: $(DEV)  ## install Debian's PostgreSQL, pgBackRest, PgBouncer, nginx and HAProxy, and run the tests on them
 	@sh tests/install_servers.sh $(PACKAGES)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ON_SERVERS)
 

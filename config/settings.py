@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CallError, FailedError
+from .pgbackrest import Stanza, read_stanzas
 from .stores import StoreSettings, local_store, read_stores
 
 SETTINGS_FILE = "strongroom.toml"
@@ -44,6 +45,12 @@ TEMPLATE = """\
 # url = "s3://acme-backups/strongroom"
 # region = "uk"
 # credentials = "secrets/london.toml"
+
+# Servers whose log pgBackRest archives: any of their workspaces can be had back to any second.
+# [[pgbackrest]]
+# server = "london-1"
+# stanza = "main"
+# config = "/etc/pgbackrest/pgbackrest.conf"
 """
 
 
@@ -68,6 +75,7 @@ class Settings:
     backup_keep_yearly: int = 0
     backup_parallel: int = 2
     backup_store: tuple[StoreSettings, ...] = ()
+    pgbackrest: tuple[Stanza, ...] = ()
     point_in_time_days: int = 7
     operator_email: str = ""
     web_workers: int = 2
@@ -169,6 +177,8 @@ def load_settings(home: Path | None = None, **overrides: Any) -> Settings:
     values = _read(home / SETTINGS_FILE) | {k: v for k, v in overrides.items() if v is not None}
     if "backup_store" in values:
         values["backup_store"] = read_stores(home, values["backup_store"])
+    if "pgbackrest" in values:
+        values["pgbackrest"] = read_stanzas(home, values["pgbackrest"])
     checked = {name: _checked(name, value) for name, value in values.items()}
     root = Path(checked.pop("backup_root", home.with_name(home.name + "-backups"))).expanduser()
     settings = Settings(home=home, backup_root=Path(os.path.abspath(home / root)), **checked)

@@ -71,6 +71,15 @@ recovery_target_action = promote
 recovery_target_timeline = current
 """
 
+# Files of a server that may be of an older version: nothing here that PostgreSQL 15 does not know.
+_REPLAYING = """\
+hot_standby = off
+archive_mode = off
+fsync = off
+full_page_writes = off
+autovacuum = off
+"""
+
 _HBA = """\
 # Written by Strongroom at every start. The first matching line decides.
 # TYPE  DATABASE            USER                                  METHOD
@@ -109,6 +118,11 @@ def recovery_settings_text(script: str, until: datetime) -> str:
 def throw_away_settings_text(socket_dir: Path, memory: int) -> str:
     """Return postgresql.conf for an instance whose data may be lost."""
     return settings_text(socket_dir, memory, "fsync") + _THROW_AWAY
+
+
+def replaying_settings_text(socket_dir: Path, memory: int) -> str:
+    """Return postgresql.conf for an instance that replays another server's log and may be lost afterwards."""
+    return settings_text(socket_dir, memory, "fsync") + _REPLAYING
 
 
 def shared_buffers(memory: int) -> int:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from ...config.errors import CallError, FailedError
 from ...config.settings import Settings
 
 _SYSTEM_WIDE = Path("/usr/lib/postgresql")
+_VERSION = re.compile(r"\(PostgreSQL\) (\d+)")
 
 
 def find_bindir(settings: Settings) -> Path:
@@ -29,6 +31,15 @@ def find_bindir(settings: Settings) -> Path:
         if _holds_server(folder):
             return folder
     raise FailedError("No PostgreSQL was found; set postgres_bindir to the folder that holds initdb.")
+
+
+def find_version(settings: Settings, major: int) -> Path:
+    """Return the folder with the programs of one major version, wherever there is one. Raises `FailedError`."""
+    configured = [Path(settings.postgres_bindir).expanduser()] if settings.postgres_bindir else []
+    for folder in (*configured, *_embedded(), *_in_path(), *_packaged()):
+        if _holds_server(folder) and _major(folder) == major:
+            return folder
+    raise FailedError(f"This takes the programs of PostgreSQL {major}, which are not on this machine.")
 
 
 def clean_environment() -> dict[str, str]:
@@ -89,6 +100,14 @@ def _psycopg_libpq() -> Path | None:
     places = (spec.submodule_search_locations or []) if spec else []
     found = [path for place in places for path in Path(f"{place}.libs").glob("libpq-*.so*")]
     return found[0] if found else None
+
+
+def _major(folder: Path) -> int:
+    done = subprocess.run(
+        [folder / "postgres", "--version"], env=clean_environment(), capture_output=True, text=True, check=False
+    )
+    found = _VERSION.search(done.stdout)
+    return int(found[1]) if found else 0
 
 
 def _holds_server(folder: Path) -> bool:

@@ -34,4 +34,6 @@ GRANT CONNECT ON DATABASE postgres TO strongroom_provisioner;
 -- The isolation gate reads the rules of who may log in. Access lists of system views belong to this database alone.
 GRANT SELECT ON pg_hba_file_rules TO strongroom_provisioner;
 GRANT EXECUTE ON FUNCTION pg_hba_file_rules() TO strongroom_provisioner;
+-- A way back to this minute needs the log of this minute archived: the piece being written has to end.
+GRANT EXECUTE ON FUNCTION pg_switch_wal() TO strongroom_provisioner;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

@@ -42,7 +42,7 @@ class Judge:
         for backup in patiently(self._backups):
             held = self._home.held.get(backup.tenant_id or "")
             if held and backup.id not in self._held:
-                self._held[backup.id] = (held.low, held.high)
+                self._held[backup.id] = (held.before, held.high)
 
     def after_round(self) -> list[str]:
         """Judge what the round has left, then what the collector has left of that a little later."""
@@ -116,6 +116,7 @@ class Judge:
         low, high = held.low, held.high
         if pid != held.database:
             low, high = self._content_of(tenant)
+            high = max(high, number) if self._home.written else high  # on top of what was restored
         if whose != held.id or not low <= number <= high:
             yield f"{held.slug} holds the marker {number} of {whose}, not {low} to {high} of {held.id}"
         held.low = held.high = number

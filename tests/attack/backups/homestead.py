@@ -40,6 +40,7 @@ class Held:
     slug: str
     low: int = 0
     high: int = 0
+    before: int = 0  # `low` when the round began: what a backup that was made meanwhile holds at least
     database: str = ""  # placement that it was last seen in
 
 
@@ -53,6 +54,7 @@ class Homestead:
     tmp: Path  # where the processes under test make temporary files
     canary: str  # stands in plain text in every database, and nowhere else
     held: dict[str, Held] = field(default_factory=dict[str, Held])
+    written: bool = False  # whether somebody counted up during this round
 
     def add(self) -> Held:
         """Make a workspace with a marker, a canary, a filler and a receipt."""

@@ -127,6 +127,8 @@ class _Ordeal:
         held = self._pick.choice(list(self._home.held.values()))
         if command in {"run", "all", "worker"}:
             patiently(lambda: self._home.count_up(held))
+        for one in self._home.held.values():
+            one.before = one.low
         return held
 
     def _beside(self, held: Held) -> Child | None:
@@ -178,6 +180,7 @@ class _Ordeal:
         """What was acknowledged must be there; the one write after it may be."""
         lines = self._journal.read_text().splitlines() if self._journal.exists() else []
         self._journal.unlink(missing_ok=True)
+        self._home.written = bool(lines)
         for line in lines:
             tenant_id, number = line.split()
             if tenant_id in self._home.held:
