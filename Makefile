@@ -1,6 +1,6 @@
 # Strongroom. Needs make and Python 3.11 or newer, nothing else.
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-servers lint bench torture clean FORCE
+.PHONY: help setup run test test-servers lint bench torture torture-backups clean FORCE
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,6 +14,9 @@ TESTS ?=
 WORKERS ?= 3
 # How many requests `make torture` makes.
 REQUESTS ?= 1000000
+# In how many rounds `make torture-backups` kills something, and with which chance.
+ROUNDS ?= 300
+SEED ?= 1
 # Debian packages whose programs some tests run for real; without them those tests are not collected.
 PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer
 ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/attack
@@ -55,6 +58,9 @@ bench: $(BENCH)  ## measure against the targets and write docs/performance.md
 
 torture: $(DEV)  ## a million marked requests under sabotage; REQUESTS=… for another number
 	@exec $(BIN)/python tests/attack/torture/run.py --requests $(REQUESTS)
+
+torture-backups: $(DEV)  ## backups and restores with kill -9 in the middle, 300 rounds; ROUNDS=… SEED=… for others
+	@exec $(BIN)/python tests/attack/backups/run_ordeal.py --rounds $(ROUNDS) --seed $(SEED)
 
 clean:  ## remove .venv and caches; the data in var/ stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -119,3 +119,12 @@ def serve_worker(invocation: Invocation) -> None:
     register_tasks()
     with open_platform(invocation.settings, "worker") as platform:
         run_worker(platform)
+
+
+@serve.command(name="archiver", json=False, example="")
+@pass_invocation
+def serve_archiver(invocation: Invocation) -> None:
+    """What stores the embedded server's log."""
+    from .backup.archive.archiver import run_archiver
+
+    run_archiver(invocation.settings)

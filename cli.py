@@ -66,6 +66,7 @@ strongroom.commands = LaterCommands(
         "up": ".service:up",
         "web": ".service:web",
         "worker": ".service:worker",
+        "archiver": ".backup.archive.commands:archiver",
         "serve": ".children:serve",
         "init": ".provisioning.commands:init",
         "status": ".provisioning.status_command:status",

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from .backup import tasks as backup_tasks
+from .backup.archive import tasks as archive_tasks
 from .backup.runs import due_now
 from .children import LISTENING_PORTS, listening_ports
 from .config.settings import SETTINGS_FILE, Settings, default_home
@@ -66,6 +67,8 @@ def up(invocation: Invocation, data: Path | None, *, demo: bool, **ports: int | 
             note = _demo(platform, data, output) if demo else read_note(settings)
             _start_web(supervisor, settings)
             _start(supervisor, settings, "worker")
+            _start(supervisor, settings, "archiver")
+            archive_tasks.queue_first_base(platform)
             _first_backups(platform, supervisor, output)
             supervisor.take_signals()  # before it says “ready”: whoever reads that may send one at once
             if settings.worker_ports:

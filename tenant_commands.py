@@ -10,6 +10,9 @@ tenant.commands = LaterCommands(
         "invite": ".provisioning.life_commands:invite",
         "clone": ".backup.life_commands:clone",
         "move": ".backup.life_commands:move",
+        "erase": ".backup.erasure.commands:erase",
+        "certificate": ".backup.erasure.commands:certificate",
+        "forget": ".backup.erasure.commands:forget",
     },
     tenant.commands,
 )

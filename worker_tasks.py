@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-_MODULES = (".platform.mail.delivery", ".provisioning.tasks", ".backup.tasks")
+_MODULES = (".platform.mail.delivery", ".provisioning.tasks", ".backup.tasks", ".backup.archive.tasks")
 
 
 def register_tasks() -> None:

@@ -11,17 +11,18 @@ from .header import timestamp
 from .records import Backup
 
 
-def adapt_restored(conn: Connection, owner: str, backup: Backup) -> str:
+def adapt_restored(conn: Connection, owner: str, origin: Mapping[str, object]) -> str:
     """Bring a copy that stays the same tenant's up to date, as the role `owner`; return its schema revision.
 
     All sessions and members' invitations end: some of them may have been revoked since the backup. Only the first
     owner's invitation stays, which nobody inside could give again. Mail that had not been sent is not sent now.
+    `origin` says in the audit log which time it is from.
     """
     revision = _at_newest(conn, owner)
     _end_sessions(conn)
     _end_invitations(conn, tables.invitation.c.invited_by.is_not(None))
     conn.execute(delete(tables.outbox).where(tables.outbox.c.sent_at.is_(None)))
-    audit.record(conn, None, "workspace.restored", detail=origin_of(backup))
+    audit.record(conn, None, "workspace.restored", detail=origin)
     return revision
 
 

@@ -38,7 +38,9 @@ def encrypt(source: Reader, target: Writer, recipient: str) -> None:
         recipients = [pyrage.x25519.Recipient.from_str(recipient)]
         pyrage.encrypt_io(cast("BinaryIO", reader), cast("BinaryIO", writer), recipients)
     except Exception as error:
-        raise _ours(reader.error or writer.error) or FailedError(f"The backup cannot be encrypted: {error}.") from error
+        raise _ours(reader.error or writer.error) or FailedError(
+            f"The backup cannot be encrypted: {_first_line(error)}."
+        ) from error
 
 
 def decrypt(source: Reader, target: Writer, identity: str) -> None:
@@ -52,7 +54,7 @@ def decrypt(source: Reader, target: Writer, identity: str) -> None:
         pyrage.decrypt_io(cast("BinaryIO", reader), cast("BinaryIO", writer), identities)
     except Exception as error:
         raise _ours(reader.error or writer.error) or VerificationError(
-            f"The backup object cannot be decrypted with this key: {error}."
+            f"The backup object cannot be decrypted with this key: {_first_line(error)}."
         ) from error
 
 
@@ -99,6 +101,11 @@ class _RememberingWriter:
 
     def flush(self) -> None:
         """Nothing to do: the target decides when it flushes."""
+
+
+def _first_line(error: Exception) -> str:
+    """The library's advice after it (“Have you tried …?”) is not about us."""
+    return (str(error).splitlines() or ["no reason given"])[0].rstrip(".")
 
 
 def _ours(error: Exception | None) -> StrongroomError | None:

@@ -32,6 +32,7 @@ from ..tenant_schema.tables import member
 from . import traces
 from .adapt import adapt_copy
 from .copying import Copied, Place, compare_copy, copy_database
+from .erasure.forget import replay_forgotten
 from .progress import Event, Progress, silent
 from .switch import NewTenant, open_new
 
@@ -140,6 +141,7 @@ def _adapt(work: Work) -> None:
     names, origin = work.target.names, {"workspace": work.source.id}
     with migrator_connection(work.platform, work.server, names.database) as conn, conn.begin():
         work.revision = adapt_copy(conn, names.owner, origin, partial(_reseal, work))
+        replay_forgotten(conn, work.source.id, work.platform, work.new_id)
         work.invited = _invite(work, conn)
 
 

@@ -2,11 +2,12 @@
 
 import logging
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from ..config.errors import StrongroomError
+from ..config.errors import FailedError, StrongroomError
 from ..platform.audit.queries import AuditEntry
 from ..platform.control.platform import Platform
 from ..platform.tenants import placements
@@ -15,8 +16,15 @@ from ..platform.tenants.records import Placement, PlacementState, Tenant
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
 from ..provisioning.placements import drop_placement
+from ..provisioning.postgres.embedded import EmbeddedServer
+from ..provisioning.postgres.locks import exclusive
+from ..provisioning.postgres.scratch import instances, sweep
 from ..provisioning.repair import undisturbed
 from . import catalogue, names, switch, traces
+from .archive.names import ROOT as ARCHIVE
+from .copies import in_each, remove_everywhere
+from .erasure.erase import clear_latecomers, erase, unfinished
+from .erasure.records import Erasure
 from .records import Backup, BackupState
 from .retention import Kept, removable
 from .stores.contract import Store
@@ -31,19 +39,22 @@ _logger = logging.getLogger(__name__)
 
 def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
     """Do everything below; return how many things each part has cleared up."""
-    now, store = now or datetime.now(UTC), open_store(platform.settings)
+    now = now or datetime.now(UTC)
     return {
-        "backups given up": give_up_expired(platform, store, now),
-        "objects without entry": remove_orphans(platform, store, now),
+        "backups given up": give_up_expired(platform, now),
+        "objects without entry": in_each(platform, lambda store: remove_orphans(platform, store, now))[0],
+        "erasures finished": finish_erasures(platform),
+        "objects of erased accounts": clear_latecomers(platform, now),
         "restores undone": undo_restores(platform, now),
-        "copies undone": undo_copies(platform, store, now),
+        "copies undone": undo_copies(platform, open_store(platform.settings), now),
         "databases past their date": drop_retired(platform, now),
         "backups past their date": len(prune(platform, now)),
         "service files": remove_service_files(platform, now),
+        "throw-away servers": end_throw_away_servers(platform),
     }
 
 
-def give_up_expired(platform: Platform, store: Store, now: datetime) -> int:
+def give_up_expired(platform: Platform, now: datetime) -> int:
     """Mark backups as failed whose process shows no sign of life, and remove what failed ones have stored."""
     with platform.control.begin() as conn:
         expired = catalogue.expired(conn, now)
@@ -52,22 +63,30 @@ def give_up_expired(platform: Platform, store: Store, now: datetime) -> int:
             catalogue.mark_failed(conn, backup.id, sentence, now, (BackupState.RUNNING,))
     with platform.control.connect() as conn:
         failed = catalogue.in_states(conn, (BackupState.FAILED,))
-    for backup in failed:
+    with suppress(FailedError):  # a store that is away: the next time
         # One that failed its verification stays until its time is over: it may be all that somebody has.
-        if backup.object is not None and backup.size is None:
-            names.remove_objects(store, backup.object)
+        remove_everywhere(platform, *(backup for backup in failed if backup.size is None))
     return len(expired)
 
 
 def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
-    """Remove dumps and descriptors that no entry names, and unfinished objects, once they are a day old."""
+    """Remove dumps and descriptors that no entry names, and unfinished objects, once they are a day old.
+
+    What the archive of the log holds is none of a tenant's: `archive.expiry` ends it.
+    """
     with platform.control.connect() as conn:
         dumps = catalogue.object_names(conn)
     known = dumps | {names.descriptor_object(dump) for dump in dumps}
-    old = [found for found in store.list() if now - found.modified > GRACE]
+    tenants_own = (found for found in store.list() if not found.name.startswith(f"{ARCHIVE}/"))
+    old = [found for found in tenants_own if now - found.modified > GRACE]
     orphans = [found.name for found in old if found.name.endswith((".age", ".json")) and found.name not in known]
     unfinished = [found.name for found in store.abandoned() if now - found.modified > GRACE]
     return sum(map(store.delete, orphans)) + sum(map(store.delete_abandoned, unfinished))
+
+
+def finish_erasures(platform: Platform) -> int:
+    """Go on with the erasures that were interrupted, on the word of whoever began them; return how many ended."""
+    return sum(_finish_erasure(platform, one) for one in unfinished(platform))
 
 
 def undo_restores(platform: Platform, now: datetime) -> int:
@@ -96,7 +115,6 @@ def drop_retired(platform: Platform, now: datetime) -> int:
 
 def prune(platform: Platform, now: datetime, *, dry_run: bool = False) -> list[Backup]:
     """Remove the backups that have had their time, entry first; return them. `dry_run`: only return them."""
-    store = open_store(platform.settings)
     with platform.control.connect() as conn:
         known = {backup.id: backup for backup in catalogue.in_states(conn, _FINISHED)}
         keep = catalogue.retention(conn)
@@ -111,8 +129,8 @@ def prune(platform: Platform, now: datetime, *, dry_run: bool = False) -> list[B
     for backup in () if dry_run else chosen:
         with platform.control.begin() as conn:
             catalogue.forget(conn, backup.id)
-        if backup.object is not None:
-            names.remove_objects(store, backup.object)
+    with suppress(FailedError):  # a store that is away: nothing names the objects any more, so they go as orphans
+        remove_everywhere(platform, *(() if dry_run else chosen))
     return chosen
 
 
@@ -125,7 +143,25 @@ def remove_service_files(platform: Platform, now: datetime) -> int:
     return len(old)
 
 
+def end_throw_away_servers(platform: Platform) -> int:
+    """Stop and remove the servers in which killed processes proved backups: they hold customers' rows in the open."""
+    server = EmbeddedServer(platform.settings)
+    with exclusive(server.start_lock):
+        before = len(instances(server))
+        sweep(server)
+        return before - len(instances(server))
+
+
 _FINISHED = tuple(state for state in BackupState if state is not BackupState.RUNNING)
+
+
+def _finish_erasure(platform: Platform, one: Erasure) -> bool:
+    try:
+        erase(platform, one.tenant_id, one.operator)
+    except _FAILURES as error:
+        _logger.warning("The erasure of %s is not finished: %s", one.tenant_id, error)
+        return False
+    return True
 
 
 def _reopen(platform: Platform, stuck: Tenant) -> bool:

@@ -2,18 +2,21 @@
 
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 
 import click
 
 from ..config.errors import CallError, FailedError, VerificationError
-from ..platform.console.commands import Group, pass_invocation
+from ..platform.console.commands import Group, LaterCommands, pass_invocation
 from ..platform.console.invocation import Invocation
 from ..platform.control.platform import Platform
 from ..platform.tenants import queries as tenants
 from ..provisioning.commands import operator_name, tenant_row
 from ..provisioning.opening import open_home
 from . import runs
+from .archive.commands import base, window
+from .archive.moment import parse_moment, restore_at
 from .progress import Event, Progress
 from .records import Backup
 from .restore import restore as restore_tenant
@@ -98,20 +101,35 @@ def verify(invocation: Invocation, backup_id: str | None, *, everything: bool) -
     _print_outcomes(invocation, outcomes, "There are no backups to verify.")
 
 
+backup.add_command(base)
+backup.add_command(window)
+
+
 @backup.command(
-    example="strongroom backup restore acme --yes\nstrongroom backup restore acme --as acme-in-march",
+    example="strongroom backup restore acme --yes\nstrongroom backup restore acme --as acme-in-march\n"
+    "strongroom backup restore acme --at 2026-03-01T17:44:59+00:00",
 )
 @click.argument("slug")
 @click.option("--backup", "backup_id", metavar="ID", help="Which backup [the newest verified one].")
+@click.option("--at", metavar="TIME", help="Any second of the last days instead of a backup, as RFC 3339 with offset.")
 @click.option("--as", "as_slug", metavar="NEW_SLUG", help="Make it a new workspace; SLUG stays as it is.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_invocation
-def restore(invocation: Invocation, slug: str, backup_id: str | None, as_slug: str | None, *, yes: bool) -> None:
+def restore(
+    invocation: Invocation, slug: str, backup_id: str | None, at: str | None, as_slug: str | None, *, yes: bool
+) -> None:
     """Restore a backup into a new database, prove it there, then switch the workspace to it.
 
-    What was entered after the backup is then no longer shown; the database of before is kept, closed, for a week.
+    With --at, instead of a backup, how it was at that second, exact to the transaction (`strongroom backup window`
+    shows which can be had). What was entered afterwards is then no longer shown; the database of before is kept,
+    closed, for a week.
     """
     settings = invocation.settings
+    if at is not None:
+        if backup_id is not None:
+            raise CallError("Say --backup or --at, not both.")
+        _restore_at(invocation, slug, parse_moment(at), as_slug, yes=yes)
+        return
     with open_home(settings) as platform:
         with platform.control.connect() as conn:
             tenants.by_slug(conn, slug)
@@ -131,6 +149,28 @@ def restore(invocation: Invocation, slug: str, backup_id: str | None, as_slug: s
         }
     sentence = (
         f"“{done.tenant.slug}” now shows the backup {done.backup.id} ({done.rows} rows, {done.receipts} receipts; "
+        f"{done.seconds:.1f} s): {row['url']}"
+    )
+    invocation.output.done(sentence, row)
+
+
+def _restore_at(invocation: Invocation, slug: str, at: datetime, as_slug: str | None, *, yes: bool) -> None:
+    with open_home(invocation.settings) as platform:
+        with platform.control.connect() as conn:
+            tenants.by_slug(conn, slug)
+        if as_slug is None:
+            invocation.confirm(slug, f"“{slug}” goes back to {at.isoformat()}.", yes=yes)
+        with spoken_progress(invocation, f"Restoring {slug}") as progress:
+            done = restore_at(platform, slug, at, as_slug=as_slug, operator=operator_name(), progress=progress)
+    row = tenant_row(invocation.settings, done.tenant) | {
+        "at": done.at,
+        "rows": done.rows,
+        "receipts": done.receipts,
+        "retired_placement": done.retired,
+        "seconds": round(done.seconds, 2),
+    }
+    sentence = (
+        f"“{done.tenant.slug}” now shows {at.isoformat()} ({done.rows} rows, {done.receipts} receipts; "
         f"{done.seconds:.1f} s): {row['url']}"
     )
     invocation.output.done(sentence, row)
@@ -193,3 +233,10 @@ def _outcome_row(outcome: Outcome) -> dict[str, Any]:
         ("id", "kind", "started_at", "finished_at", "bytes", "sha256", "object", "schema_revision"), None
     )
     return nothing | {"tenant": outcome.label, "state": "failed", "failure": str(outcome.error)}
+
+
+backup.commands = LaterCommands(
+    __package__ or "strongroom.backup",
+    {"recover": ".recover_command:recover_command", "identity": ".recover_command:identity_command"},
+    backup.commands,
+)

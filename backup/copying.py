@@ -9,12 +9,12 @@ from ..config.errors import VerificationError
 from ..platform.control.platform import Platform
 from ..platform.servers.records import Server
 from ..provisioning.names import BACKUP, MIGRATOR, Names
-from ..provisioning.sessions import migrator, open_as
+from ..provisioning.sessions import Session, migrator, open_as
 from ..tenant_schema.tables import SCHEMA
 from .manifest import Manifest, differences, read_manifest
 from .subject import target_for
 from .take import exported_snapshot
-from .tools import CHUNK, dumping, restoring
+from .tools import CHUNK, Target, dumping, restoring
 
 _MAJOR = 10_000  # of libpq's version number
 
@@ -35,6 +35,14 @@ class Copied:
     server_version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """A database to copy from: a session of a role that may read all of it, and the same way in for `pg_dump`."""
+
+    session: Session
+    target: Target
+
+
 def copy_database(platform: Platform, source: Place, target: Place) -> Copied:
     """Stream the source's content into the target, which is prepared and empty. Raises `FailedError`.
 
@@ -42,11 +50,16 @@ def copy_database(platform: Platform, source: Place, target: Place) -> Copied:
     """
     with (
         open_as(platform, source.server, BACKUP, source.names.database) as session,
-        exported_snapshot(session) as snapshot,
-        ThreadPoolExecutor(1, "copy-manifest") as beside,
+        target_for(platform, source.server, BACKUP, source.names.database) as reading,
     ):
-        content = beside.submit(read_manifest, session)
-        _stream(platform, source, target, snapshot.id)
+        return copy_content(platform, Original(session, reading), target)
+
+
+def copy_content(platform: Platform, original: Original, target: Place) -> Copied:
+    """Do what `copy_database` does, from wherever the original is."""
+    with exported_snapshot(original.session) as snapshot, ThreadPoolExecutor(1, "copy-manifest") as beside:
+        content = beside.submit(read_manifest, original.session)
+        _stream(platform, original.target, target, snapshot.id)
         return Copied(content.result(), snapshot.server_version)
 
 
@@ -66,12 +79,11 @@ def compare_copy(platform: Platform, copied: Copied, target: Place) -> None:
         raise VerificationError(f"The copy differs from the original: {'; '.join(differing[:5])}.")
 
 
-def _stream(platform: Platform, source: Place, target: Place, snapshot: str) -> None:
+def _stream(platform: Platform, reading: Target, target: Place, snapshot: str) -> None:
     owner = target.names.owner
     with migrator(platform, target.server, target.names.database) as session:
         version = session.info.server_version
     with (
-        target_for(platform, source.server, BACKUP, source.names.database) as reading,
         target_for(platform, target.server, MIGRATOR, target.names.database) as writing,
         dumping(reading, f"--snapshot={snapshot}") as dump,
         restoring(writing, f"--role={owner}", f"--schema={SCHEMA}", server_version=version) as archive,

@@ -80,7 +80,9 @@ class Descriptor:
         """
         document = _parse(content)
         mac = document.pop("mac", "")
-        if not isinstance(mac, str) or not hmac.compare_digest(mac.encode(), _mac(document, identity).encode()):
+        if not isinstance(mac, str) or not hmac.compare_digest(
+            mac.encode(errors="replace"), _mac(document, identity).encode()
+        ):
             raise VerificationError("The descriptor of the backup is damaged or belongs to another workspace.")
         header = _header(document["header"])
         inner = json.loads(age.decrypt_bytes(base64.b64decode(document["sealed"]), identity))
@@ -119,7 +121,7 @@ def _header(values: dict[str, Any]) -> Header:
 def _parse(content: bytes) -> dict[str, Any]:
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter for what is nested without end
         raise VerificationError("The header or descriptor of the backup is damaged.") from error
     if not isinstance(document, dict):
         raise VerificationError("The header or descriptor of the backup is damaged.")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import psycopg
-from psycopg import sql
 from sqlalchemy import Connection
 
 from ..config.errors import NotFoundError, RefusedError, StrongroomError
@@ -25,23 +24,24 @@ from ..platform.tenants.records import Tenant
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
 from ..provisioning.locking import held
-from ..provisioning.names import MIGRATOR, Names
+from ..provisioning.names import Names
 from ..provisioning.placements import drop_placement, finish_database, prepare_database
-from ..provisioning.sessions import migrator, migrator_connection
+from ..provisioning.sessions import migrator_connection
 from ..provisioning.spares import spare_lock
 from ..tenant_schema.migrate import knows_revision
-from ..tenant_schema.tables import SCHEMA
-from . import catalogue, receipts, traces
-from .adapt import adapt_copy, adapt_restored, origin_of
+from . import catalogue, traces
+from .adapt import adapt_copy, adapt_restored
+from .content import BackupContent, Content
+from .copies import holding
+from .copying import Place
+from .erasure.forget import replay_forgotten
 from .header import Descriptor
 from .progress import Event, Progress, silent
 from .records import Backup, BackupState
 from .stores.contract import Store
-from .stores.opening import open_store
-from .subject import identity_of, target_for
+from .subject import identity_of
 from .switch import NewTenant, open_new, switch_in_place
-from .tools import restoring
-from .verify import check_receipt, compare, read_descriptor, read_dump
+from .verify import check_receipt, read_descriptor
 
 RESTORABLE = (BackupState.VERIFIED, BackupState.STORED)
 
@@ -63,9 +63,8 @@ class Restored:
 class Order:
     """What is to be restored, as what, and on whose word."""
 
-    store: Store
-    source: Tenant  # whose backup it is
-    backup: Backup
+    source: Tenant  # whose content it is
+    content: Content
     as_slug: str | None
     operator: str
 
@@ -77,7 +76,6 @@ class Work:
     platform: Platform
     order: Order
     target_id: str  # the tenant that the copy is for
-    descriptor: Descriptor
     server: Server
     names: Names  # database and roles of the new placement
     revision: str | None = None
@@ -85,9 +83,9 @@ class Work:
     result: Tenant | None = None
 
     @property
-    def identity(self) -> str:
-        """Age private key of the backup."""
-        return identity_of(self.platform, self.order.source.id)
+    def place(self) -> Place:
+        """The new database."""
+        return Place(self.server, self.names)
 
 
 def restore(
@@ -106,26 +104,39 @@ def restore(
     as it was before, and nothing of the new database is left.
     """
     began = time.monotonic()
-    store = open_store(platform.settings)
     with platform.control.connect() as conn:
         tenant_id = tenants.by_slug(conn, slug).id
     pid = new_id()
     with tenant_lock(platform, tenant_id), held(platform, spare_lock(pid)):
         source, backup = _choose(platform, slug, backup_id, as_slug)
+        store = holding(platform, backup)
         progress(Event(slug, "checking the backup", 1, len(STEPS) + 1))
         descriptor = _check(platform, store, source, backup)
-        work = _begin(platform, Order(store, source, backup, as_slug, operator), pid, descriptor)
-        _run_steps(work, progress)
+        content = BackupContent(platform, store, source, backup, descriptor)
+        work = land(platform, Order(source, content, as_slug, operator), pid, progress)
     assert work.result is not None
     retired = None if as_slug else source.placement_id
-    rows, seconds = descriptor.manifest.rows, time.monotonic() - began
+    rows, seconds = content.rows, time.monotonic() - began
     return Restored(work.result, backup, pid, retired, rows, work.receipts, seconds)
 
 
-def _choose(platform: Platform, slug: str, backup_id: str | None, as_slug: str | None) -> tuple[Tenant, Backup]:
+def land(platform: Platform, order: Order, pid: str, progress: Progress) -> Work:
+    """Make the content of `order` a tenant's database, the placement `pid`; the steps that every restore shares.
+
+    For holders of the tenant's lock and of the placement's. Leaves nothing when it raises.
+    """
+    target_id = new_id() if order.as_slug else order.source.id
+    with platform.control.connect() as conn:
+        server = servers.by_name(conn, order.source.server)
+    work = Work(platform, order, target_id, server, Names(pid))
+    _run_steps(work, progress)
+    return work
+
+
+def source_of(platform: Platform, slug: str, as_slug: str | None) -> Tenant:
+    """Return the tenant to restore. Raises `NotFoundError`, `CallError`, `RefusedError` (slug taken, wrong state)."""
     with platform.control.connect() as conn:
         source = tenants.by_slug(conn, slug)
-        backup = _named(platform, source, backup_id) if backup_id else _newest(platform, source)
         if as_slug is not None:
             slugs.check_slug(as_slug)
             with_slug = [tenant for tenant in tenants.list_all(conn) if tenant.slug == as_slug]
@@ -133,7 +144,12 @@ def _choose(platform: Platform, slug: str, backup_id: str | None, as_slug: str |
                 raise RefusedError(f"The workspace address “{as_slug}” is taken.")
         elif source.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
             raise RefusedError(f"The workspace “{slug}” is {source.state} and cannot be restored now.")
-    return source, backup
+    return source
+
+
+def _choose(platform: Platform, slug: str, backup_id: str | None, as_slug: str | None) -> tuple[Tenant, Backup]:
+    source = source_of(platform, slug, as_slug)
+    return source, _named(platform, source, backup_id) if backup_id else _newest(platform, source)
 
 
 def _named(platform: Platform, source: Tenant, backup_id: str) -> Backup:
@@ -167,13 +183,6 @@ def _check(platform: Platform, store: Store, source: Tenant, backup: Backup) -> 
     return descriptor
 
 
-def _begin(platform: Platform, order: Order, pid: str, descriptor: Descriptor) -> Work:
-    target_id = new_id() if order.as_slug else order.source.id
-    with platform.control.connect() as conn:
-        server = servers.by_name(conn, order.source.server)
-    return Work(platform, order, target_id, descriptor, server, Names(pid))
-
-
 def _run_steps(work: Work, progress: Progress) -> None:
     try:
         for number, (title, step) in enumerate(STEPS, 2):
@@ -194,43 +203,34 @@ def _prepare(work: Work) -> None:
 
 
 def _load(work: Work) -> None:
-    database, owner = work.names.database, work.names.owner
-    with migrator(work.platform, work.server, database) as session:
-        version = session.info.server_version
-    with (
-        target_for(work.platform, work.server, MIGRATOR, database) as target,
-        restoring(target, f"--role={owner}", f"--schema={SCHEMA}", server_version=version) as archive,
-    ):
-        read_dump(work.order.store, work.descriptor, work.identity, archive)
+    work.order.content.load(work.place)
 
 
 def _compare(work: Work) -> None:
-    with migrator(work.platform, work.server, work.names.database) as session:
-        session.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(work.names.owner)))
-        compare(work.descriptor, session)
+    work.order.content.compare(work.place)
 
 
 def _receipts(work: Work) -> None:
     """In place, missing receipts come back as they were; a new tenant gets its own in the next step."""
-    work.receipts = len(work.descriptor.receipts)
-    if work.order.as_slug is None:
-        receipts.bring_back(work.platform, work.order.store, work.order.source.id, work.descriptor.receipts)
+    content = work.order.content
+    work.receipts = content.receipt_count() if work.order.as_slug else content.bring_receipts_back()
 
 
 def _adapt(work: Work) -> None:
-    backup, owner = work.order.backup, work.names.owner
+    origin, owner = work.order.content.origin, work.names.owner
     with migrator_connection(work.platform, work.server, work.names.database) as conn, conn.begin():
         if work.order.as_slug is None:
-            work.revision = adapt_restored(conn, owner, backup)
+            work.revision = adapt_restored(conn, owner, origin)
         else:
-            work.revision = adapt_copy(conn, owner, origin_of(backup), partial(_reseal, work))
+            work.revision = adapt_copy(conn, owner, origin, partial(_reseal, work))
+        replay_forgotten(conn, work.order.source.id, work.platform, work.target_id)
 
 
 def _reseal(work: Work, conn: Connection) -> int:
-    """Seal the copy under the new tenant's keys, with the receipts that lie in the backup store."""
-    keys, source_id = work.platform.keys, work.order.source.id
-    origin = receipts.BackupBlobs(work.order.store, source_id)
-    return reseal(conn, work.platform.settings, keys.tenant(source_id), keys.tenant(work.target_id), origin)
+    """Seal the copy under the new tenant's keys, with the receipts of that time."""
+    keys, order = work.platform.keys, work.order
+    old, new = keys.tenant(order.source.id), keys.tenant(work.target_id)
+    return reseal(conn, work.platform.settings, old, new, order.content.receipts())
 
 
 def _finish(work: Work) -> None:
@@ -239,7 +239,7 @@ def _finish(work: Work) -> None:
 
 def _switch(work: Work) -> None:
     order, pid = work.order, work.names.pid
-    detail = {"backup": order.backup.id, "placement": pid}
+    detail = {**order.content.origin, "placement": pid}
     if order.as_slug is None:
         work.result = switch_in_place(work.platform, order.source, pid, order.operator, detail)
     else:

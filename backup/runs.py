@@ -14,12 +14,11 @@ from ..config.errors import FailedError, StrongroomError
 from ..platform.control.platform import Platform
 from ..platform.tenants import queries as tenants
 from . import catalogue
+from .copies import holding, making_store
 from .due import due
 from .progress import Event, Progress, silent
 from .records import Backup, BackupState
 from .scratch import ScratchPool
-from .stores.contract import Store
-from .stores.opening import open_store
 from .take import take_backup
 from .unchanged import note_unchanged
 from .verify import verify_backup
@@ -65,14 +64,13 @@ def run_many(
     One tenant's failure stops no other. Outcomes come in the order of `tenant_ids`; `progress` is called from several
     threads. `scratch` is used, and left running, where the caller has one.
     """
-    store = open_store(platform.settings)
     labels = _labels(platform)
     outcomes = {} if force else _unchanged(platform, tenant_ids, labels)
     for number, outcome in enumerate(outcomes.values(), 1):
         progress(Event(outcome.label, _word(outcome), number, len(tenant_ids)))
     with _scratch(platform, scratch) as provers, ThreadPoolExecutor(max(1, parallel), "backup") as pool:
         running = {
-            pool.submit(_run_one, platform, store, provers, tenant_id, force=force): tenant_id
+            pool.submit(_run_one, platform, provers, tenant_id, force=force): tenant_id
             for tenant_id in dict.fromkeys(tenant_ids)
             if tenant_id not in outcomes
         }
@@ -124,18 +122,17 @@ def verify_one(platform: Platform, backup_id: str, *, scratch: ScratchPool | Non
     """Verify a stored backup again. Raises `NotFoundError`, `RefusedError`, `VerificationError`, `FailedError`."""
     backup = show_backup(platform, backup_id)
     with _scratch(platform, scratch) as pool:
-        return verify_backup(platform, open_store(platform.settings), pool, backup)
+        return _verify(platform, pool, backup)
 
 
 def verify_all(platform: Platform, *, progress: Progress = silent) -> list[Outcome]:
     """Verify every stored or verified backup again, oldest first, one at a time."""
-    store = open_store(platform.settings)
     with platform.control.connect() as conn:
         backups = catalogue.in_states(conn, (BackupState.STORED, BackupState.VERIFIED))
     outcomes: list[Outcome] = []
     with closing(ScratchPool(platform.settings)) as scratch:
         for number, backup in enumerate(backups, 1):
-            result = _caught(partial(verify_backup, platform, store, scratch, backup))
+            result = _caught(partial(_verify, platform, scratch, backup))
             outcomes.append(Outcome(backup.tenant_id, backup.label, *result))
             progress(Event(backup.label, _word(outcomes[-1]), number, len(backups)))
     return outcomes
@@ -173,10 +170,15 @@ def _control_last(
         return run(tenant_ids) + run([None])
 
 
+def _verify(platform: Platform, scratch: ScratchPool, backup: Backup) -> Backup:
+    return verify_backup(platform, holding(platform, backup), scratch, backup)
+
+
 def _run_one(
-    platform: Platform, store: Store, scratch: ScratchPool, tenant_id: str | None, *, force: bool
+    platform: Platform, scratch: ScratchPool, tenant_id: str | None, *, force: bool
 ) -> tuple[Backup | None, StrongroomError | None]:
     def run() -> Backup:
+        store = making_store(platform, tenant_id)
         backup = take_backup(platform, store, tenant_id, force=force)
         return verify_backup(platform, store, scratch, backup) if backup.state is BackupState.STORED else backup
 

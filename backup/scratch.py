@@ -82,6 +82,8 @@ class ScratchPool:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
+            if self._server is not None and not self._server.is_running():
+                self._stop()  # whoever uses it has lost it already
             if self._server is None:
                 self._server = self._running.enter_context(scratch(self._settings))
             self._users += 1

@@ -52,7 +52,7 @@ def subject_of(platform: Platform, conn: Connection, tenant_id: str | None) -> S
     Raises `NotFoundError`, or `RefusedError` while the tenant is in no state that can be backed up.
     """
     if tenant_id is None:
-        return _control(platform)
+        return control_subject(platform)
     tenant = tenants.by_id(conn, tenant_id)
     if tenant.state not in (TenantState.ACTIVE, TenantState.SUSPENDED) or not tenant.database or not tenant.server:
         raise RefusedError(f"The workspace “{tenant.slug}” is {tenant.state} and cannot be backed up now.")
@@ -117,7 +117,8 @@ def _bindir(settings: Settings) -> Path:
     return find_bindir(settings)
 
 
-def _control(platform: Platform) -> Subject:
+def control_subject(platform: Platform) -> Subject:
+    """Return what to back up for the control database."""
     keys = platform.keys.platform()
     address = read_address(platform.settings)
     server = Server("control", "", "", address.host, address.port, accepts_tenants=False, created_at=datetime.now(UTC))

@@ -16,8 +16,9 @@ from ..config.errors import FailedError, StrongroomError
 from ..platform.control.platform import Platform
 from ..provisioning.names import BACKUP
 from ..provisioning.sessions import Session
-from . import catalogue, names, pipeline, receipts
+from . import catalogue, copy_queries, keycopies, names, pipeline, receipts
 from .contents import dump_options
+from .copies import places_for
 from .due import needs_dump
 from .fingerprint import Fingerprint, read_fingerprint
 from .header import Descriptor, Header, ReceiptCopy, timestamp
@@ -27,6 +28,7 @@ from .records import Backup, BackupState
 from .stores.contract import Store
 from .subject import Subject, reading, subject_of, target_for
 from .tools import dumping
+from .writing import writing
 
 DUMPED = (BackupState.STORED, BackupState.VERIFIED)
 
@@ -41,21 +43,23 @@ class Snapshot:
 
 
 def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, force: bool = False) -> Backup:
-    """Back up a tenant (None: the control database); return the entry, which is `stored` or `unchanged`.
+    """Back up a tenant (None: the control database) in `store`; return the entry, which is `stored` or `unchanged`.
 
-    `force`: dump even an unchanged database. Raises `NotFoundError` and `RefusedError` before anything is recorded;
-    later errors are recorded in the entry, then raised.
+    `force`: dump even an unchanged database. Raises `NotFoundError` and `RefusedError` (the store takes no data of the
+    tenant's region) before anything is recorded; later errors are recorded in the entry, then raised.
     """
-    backup_id, subject = _begin(platform, tenant_id)
-    try:
-        with kept_alive(platform.control, backup_id):
-            _take(platform, store, subject, backup_id, force=force)
-    except StrongroomError as error:
-        _give_up(platform, store, subject, backup_id, str(error))
-        raise
-    except (psycopg.Error, OSError) as error:
-        _give_up(platform, store, subject, backup_id, "The database or the disk failed during the backup.")
-        raise FailedError(f"The backup failed: {str(error).splitlines()[0]}.") from error
+    places_for(platform, tenant_id, store)
+    with writing(platform, tenant_id):
+        backup_id, subject = _begin(platform, tenant_id)
+        try:
+            with kept_alive(platform.control, backup_id):
+                _take(platform, store, subject, backup_id, force=force)
+        except StrongroomError as error:
+            _give_up(platform, store, subject, backup_id, str(error))
+            raise
+        except (psycopg.Error, OSError) as error:
+            _give_up(platform, store, subject, backup_id, "The database or the disk failed during the backup.")
+            raise FailedError(f"The backup failed: {str(error).splitlines()[0]}.") from error
     with platform.control.begin() as conn:
         return catalogue.by_id(conn, backup_id)
 
@@ -82,15 +86,18 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
         fingerprint = read_fingerprint(session)
         if not force and _unchanged(platform, subject, backup_id, fingerprint):
             return
+        keycopies.ensure(platform, subject.tenant_id, store.name)
         with exported_snapshot(session) as snapshot:
             descriptor = _dump(platform, store, subject, backup_id, snapshot)
     if subject.tenant_id:
         receipts.copy_missing(platform, store, subject.tenant_id, descriptor.receipts)
     with store.create(names.descriptor_object(descriptor.object)) as target:
         target.write(descriptor.encode(subject.recipient, subject.identity))
+    others = places_for(platform, subject.tenant_id, store)
     with platform.control.begin() as conn:
         if not catalogue.mark_stored(conn, backup_id, descriptor, fingerprint, datetime.now(UTC)):
             raise FailedError("The backup took so long without a sign of life that it was given up.")
+        copy_queries.record(conn, backup_id, store.name, others)
 
 
 def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint: Fingerprint | None) -> bool:

@@ -21,6 +21,18 @@ _KNOWS_TRANSACTION_TIMEOUT = 170000
 _PREAMBLE_LINES = 20  # of a script: comments and settings, before the first object
 
 
+# What programs say when it is not the archive that is wrong: the disk, the memory, the server, the connection.
+_OUTSIDE = (
+    "No space left on device", "Disk quota exceeded", "File too large", "could not extend file", "out of memory",
+    "server closed the connection", "terminating connection", "connection to server", "could not connect",
+    "the database system is", "too many clients", "no connection to the server", "Input/output error",
+)  # fmt: skip
+
+
+class InterruptedProgramError(FailedError):
+    """Raised when a program was killed, or its server, disk or memory failed it: what it was fed may be good."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """Which programs to use, and where they connect; what is secret stands in a service file (mode 0600)."""
@@ -144,7 +156,9 @@ class RestoreInput:
             raise self._failure()
 
     def _failure(self) -> FailedError:
-        return FailedError(f"{self._program} failed: {_reason(self._process, self._complaints)}")
+        reason = _reason(self._process, self._complaints)
+        outside = self._process.returncode < 0 or any(phrase in reason for phrase in _OUTSIDE)
+        return (InterruptedProgramError if outside else FailedError)(f"{self._program} failed: {reason}")
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from .records import Backup, BackupState
 from .scratch import ScratchPool
 from .stores.contract import Store
 from .subject import identity_of
-from .tools import restoring
+from .tools import InterruptedProgramError, restoring
 
-_DESCRIPTOR_LIMIT = 64 << 20
+DESCRIPTOR_LIMIT = 64 << 20
 PROVABLE = (BackupState.STORED, BackupState.VERIFIED)
 
 
@@ -23,9 +23,11 @@ def verify_backup(platform: Platform, store: Store, scratch: ScratchPool, backup
     """Verify a stored backup and record the outcome: `verified`, or `failed` with a sentence.
 
     Raises `VerificationError` after recording that the backup is bad. When the check itself could not be made (no
-    space, server down) it raises `FailedError` and the entry stays as it was.
+    space, server down) it raises `FailedError`, and without a key `KeyMissingError` or `VerificationError`; the entry
+    stays as it was.
     """
     require_provable(backup)
+    identity_of(platform, backup.tenant_id)  # a key that is missing or damaged says nothing about the backup
     try:
         check_backup(platform, store, scratch, backup)
     except (VerificationError, NotFoundError, RefusedError) as error:
@@ -48,6 +50,8 @@ def check_backup(platform: Platform, store: Store, scratch: ScratchPool, backup:
         try:
             with restoring(database.target) as archive:
                 read_dump(store, descriptor, identity, archive)
+        except InterruptedProgramError:
+            raise
         except FailedError as error:
             raise VerificationError(f"It cannot be restored: {error}") from error
         compare(descriptor, database.session)
@@ -72,7 +76,7 @@ def read_descriptor(store: Store, backup: Backup, identity: str) -> Descriptor:
     if backup.object is None:
         raise VerificationError("The catalogue names no object.")
     with store.open(names.descriptor_object(backup.object)) as file:
-        descriptor = Descriptor.decode(file.read(_DESCRIPTOR_LIMIT), identity)
+        descriptor = Descriptor.decode(file.read(DESCRIPTOR_LIMIT), identity)
     header = descriptor.header
     found = (header.kind, header.backup_id, header.tenant_id, header.schema_revision, descriptor.object)
     if found != (backup.kind, backup.id, backup.tenant_id, backup.schema_revision, backup.object):

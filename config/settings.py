@@ -193,6 +193,11 @@ def write_default_settings(home: Path) -> None:
         path.write_text(TEMPLATE, encoding="utf-8")
 
 
+def names_stores(home: Path) -> bool:
+    """Say whether the settings file of `home` says where backups are kept."""
+    return not {"backup_root", "backup_store"}.isdisjoint(_read(home / SETTINGS_FILE))
+
+
 def _absolute(home: Path) -> Path:
     return home.expanduser().absolute()
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from .errors import CallError
 
@@ -39,7 +39,12 @@ class StoreSettings:
     @property
     def folder(self) -> Path:
         """Root of a local store."""
-        return Path(urlsplit(self.url).path)
+        return folder_of(self.url)
+
+
+def folder_of(url: str) -> Path:
+    """Return the folder that a file URL names."""
+    return Path(unquote(urlsplit(url).path))
 
 
 def local_store(root: Path) -> StoreSettings:

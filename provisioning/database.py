@@ -124,10 +124,11 @@ def fence(session: Session, names: Names) -> None:
 
 
 def terminate(session: Session, names: Names) -> None:
-    """End every session in the database."""
+    """End every session in the database. Autovacuum, which is nobody, is not ours to end since PostgreSQL 18."""
+    every = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usesysid IS NOT NULL"
     with session.transaction():
         session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(OWNER)))
-        session.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (names.database,))
+        session.execute(every, (names.database,))
 
 
 def drop(session: Session, names: Names) -> None:

@@ -1,6 +1,6 @@
 """Makes a home ready for use, and knows whether one is."""
 
-from ..config.errors import FailedError
+from ..config.errors import FailedError, RefusedError
 from ..config.settings import Settings
 from ..platform.control.platform import open_platform
 from ..platform.servers import queries as servers
@@ -11,6 +11,7 @@ from .sessions import open_as
 from .template import ensure_template
 
 _MARK = "initialised"
+_RECOVERING = "recovering"
 
 
 def is_initialised(settings: Settings) -> bool:
@@ -18,11 +19,29 @@ def is_initialised(settings: Settings) -> bool:
     return (settings.home / _MARK).exists()
 
 
-def initialise_home(settings: Settings) -> None:
+def set_recovering(settings: Settings, *, recovering: bool) -> None:
+    """Mark a home whose control database is still on its way from a backup: nobody may work there before it is in."""
+    mark = settings.home / _RECOVERING
+    mark.touch() if recovering else mark.unlink(missing_ok=True)
+
+
+def refuse_recovering(settings: Settings) -> None:
+    """Raise `RefusedError` for such a home."""
+    if (settings.home / _RECOVERING).exists():
+        raise RefusedError(
+            f"{settings.home} is being recovered and has no control database yet; "
+            "repeat the same `strongroom backup recover`."
+        )
+
+
+def initialise_home(settings: Settings, *, recovering: bool = False) -> None:
     """Make whatever is missing: folders, keys, PostgreSQL, the control database, the template. Idempotent.
 
-    Raises `RefusedError` if the home belongs to somebody else, `FailedError` if something of the machine is missing.
+    `recovering`: said by the recovery itself, which has put the control database in. Raises `RefusedError` if the home
+    belongs to somebody else or is being recovered, `FailedError` if something of the machine is missing.
     """
+    if not recovering:
+        refuse_recovering(settings)
     server = EmbeddedServer(settings)
     server.initialise()
     with server.session():

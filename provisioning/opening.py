@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from ..config.errors import RefusedError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform, open_platform
-from .initialise import is_initialised
+from .initialise import is_initialised, refuse_recovering
 from .postgres.embedded import EmbeddedServer
 
 
@@ -23,6 +23,7 @@ def open_home(settings: Settings, kind: str = "command") -> Generator[Platform]:
 
 
 def require_initialised(settings: Settings) -> None:
-    """Raise `RefusedError` for a home that was never initialised."""
+    """Raise `RefusedError` for a home that was never initialised, or that is being recovered."""
+    refuse_recovering(settings)
     if not is_initialised(settings):
         raise RefusedError(f"{settings.home} is not set up yet; run `strongroom init`, or `strongroom up`.")

@@ -18,6 +18,7 @@ from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Tenant
 from ..platform.tenants.states import TenantState
 from ..platform.web.listening import answers_https, answers_proxy, serves_newest
+from .archive_status import archive_standing
 from .initialise import is_initialised
 from .names import MAINTENANCE, PROVISIONER
 from .registry_status import RegistryUse, ServerUse, registry_use
@@ -156,6 +157,11 @@ def _backups(platform: Platform) -> Check:
     return Check("backups", ok=not late, detail=detail)
 
 
+def _archive(platform: Platform) -> Check:
+    ok, detail = archive_standing(platform, datetime.now(UTC))
+    return Check("archive", ok=ok, detail=detail)
+
+
 def _isolation(platform: Platform) -> Check:
     with platform.control.connect() as conn:
         last = last_isolation_verification(conn)
@@ -183,6 +189,7 @@ _PARTS: dict[str, Callable[[Platform], Check]] = {
     "keys": _keys,
     "worker": _worker,
     "backups": _backups,
+    "archive": _archive,
     "isolation": _isolation,
     "connections": _connections,
 }

@@ -1,1 +1,1 @@
-"""Erasing an account down to its backups, with a certificate; forgetting a person in one that goes on."""
+"""Erasing an account for good, with a certificate; and forgetting one person in a workspace that goes on."""

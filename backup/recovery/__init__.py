@@ -1,1 +1,1 @@
-"""From a backup store and the master key back to a platform with all its workspaces."""
+"""Recovery from nothing: an empty machine, the backups, and the master key from escrow."""

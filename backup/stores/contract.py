@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from ...config.errors import CallError
+from ...config.errors import CallError, NotFoundError, RefusedError
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,120}(/[a-z0-9][a-z0-9._-]{0,120}){0,5}")
+_NAME = re.compile(r"[a-z0-9_][a-z0-9._-]{0,120}(/[a-z0-9_][a-z0-9._-]{0,120}){0,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +33,11 @@ class Store(Protocol):
     """Named objects that are there completely or not at all, and never change.
 
     Names are relative paths of lower-case letters, digits, `.`, `_` and `-`; anything else raises `CallError`.
-    Every method raises `FailedError` when the store does not answer or is full.
+    Every method raises `FailedError` when the store does not answer, is full or denies access. Any number of threads
+    may use a store at the same time.
     """
+
+    name: str  # what the settings call the store
 
     def create(self, name: str) -> AbstractContextManager[ObjectWriter]:
         """Write a new object: it exists, durably, when the block ends well, and never when it raises.
@@ -44,7 +47,7 @@ class Store(Protocol):
         ...
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
-        """Read an object. Raises `NotFoundError`."""
+        """Read an object, in pieces: memory is bounded whatever its size. Raises `NotFoundError`."""
         ...
 
     def exists(self, name: str) -> bool:
@@ -57,6 +60,10 @@ class Store(Protocol):
 
     def delete(self, name: str) -> bool:
         """Remove an object; return whether it was there."""
+        ...
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Put `content` in the place of whatever was there, in one step. For copies of keys: backups never change."""
         ...
 
     def abandoned(self) -> Iterator[StoredObject]:
@@ -73,3 +80,13 @@ def check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise CallError(f"“{name[:80]}” cannot be the name of an object in a backup store.")
     return name
+
+
+def taken(name: str) -> RefusedError:
+    """Return the error for an object that is there already."""
+    return RefusedError(f"The backup store has an object {name} already; nothing is overwritten.")
+
+
+def missing(name: str) -> NotFoundError:
+    """Return the error for an object that is not there."""
+    return NotFoundError(f"The backup store has no object {name}.")

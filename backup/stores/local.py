@@ -11,24 +11,26 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from ...config.errors import CallError, FailedError, NotFoundError, RefusedError
+from ...config.errors import CallError, FailedError
+from ...config.stores import LOCAL
 from ...platform.keys import durable
-from .contract import ObjectWriter, StoredObject, check_name
+from .contract import ObjectWriter, StoredObject, check_name, missing, taken
 
 
 class LocalStore:
     """A `Store` in the folder `root`; files have mode 0600, folders 0700."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, name: str = LOCAL) -> None:
         """The folder is made at the first write."""
         self.root = root
+        self.name = name
 
     @contextmanager
     def create(self, name: str) -> Generator[ObjectWriter]:
         """Write a new object; see `Store.create`."""
         path = self._path(name)
         if path.exists():
-            raise RefusedError(f"The backup store has an object {name} already; nothing is overwritten.")
+            raise taken(name)
         durable.make_folder(path.parent)
         temporary = path.with_name(f"{durable.TEMPORARY}{secrets.token_hex(8)}")
         file = _open_new(temporary, name)
@@ -47,7 +49,7 @@ class LocalStore:
         try:
             file = self._path(name).open("rb")
         except FileNotFoundError as error:
-            raise NotFoundError(f"The backup store has no object {name}.") from error
+            raise missing(name) from error
         except OSError as error:
             raise FailedError(f"The object {name} of the backup store cannot be read: {error.strerror}.") from error
         with file:
@@ -60,7 +62,7 @@ class LocalStore:
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects in the folder `prefix` and below, sorted by name."""
         folder = self._path(prefix) if prefix else self.root
-        for path in sorted(folder.rglob("*")):
+        for path in sorted(folder.rglob("*"), key=Path.as_posix):
             if not path.name.startswith(durable.TEMPORARY) and (found := self._describe(path)):
                 yield found
 
@@ -68,6 +70,12 @@ class LocalStore:
         """Remove an object; return whether it was there."""
         path = self._path(name)
         return path.parent.is_dir() and durable.remove(path)
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Put `content` in the place of whatever was there."""
+        path = self._path(name)
+        durable.make_folder(path.parent)
+        durable.replace(path, content)
 
     def abandoned(self) -> Iterator[StoredObject]:
         """Yield temporary files of writers that were killed, and of those still at work: compare the time."""
@@ -131,7 +139,7 @@ def _publish(temporary: Path, path: Path, name: str) -> None:
         os.link(temporary, path)
         durable.sync_folder(path.parent)
     except FileExistsError as error:
-        raise RefusedError(f"The backup store has an object {name} already; nothing is overwritten.") from error
+        raise taken(name) from error
     except OSError as error:
         raise _unwritable(name, error) from error
 

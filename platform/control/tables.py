@@ -96,8 +96,8 @@ tenant = Table(
     _now("created_at"),
     _now("changed_at"),
     _now("erased_at", nullable=True),
-    # A slug is taken until its database is verifiably gone: erased rows get their slug cleared by the last step.
-    Index("uq_tenant_slug", "slug", unique=True, postgresql_where=text("state <> 'erased'")),
+    # A slug is taken until the account is verifiably gone: the last step of an erasure puts the id in its place.
+    Index("uq_tenant_slug", "slug", unique=True, postgresql_where=text("slug <> id")),
     Index("ix_tenant_changed_at", "changed_at"),
 )
 

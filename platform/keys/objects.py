@@ -80,6 +80,18 @@ class ObjectFolder:
         copies = [path for kind in sorted(self._copies.glob("*")) for path in _documents(kind)]
         return sum(self._recover_one(path) for path in copies)
 
+    def accept(self, kind: str, name: str, content: bytes) -> bool:
+        """Take an object from a copy elsewhere, unless it is here already; return whether it was not.
+
+        Copy and store are durable afterwards. Raises `VerificationError` for what this master key did not wrap.
+        """
+        path, copy = self.path(kind, name), self.copy_path(kind, name)
+        self._master.unwrap(kind, name, content, copy)
+        for folder in (self._copies.parent, self._copies, copy.parent, path.parent):
+            durable.make_folder(folder)
+        durable.write_once(copy, content)
+        return durable.write_once(path, content)
+
     def _recover_one(self, copy: Path) -> bool:
         kind, name = copy.parent.name, copy.stem
         content = read_private(copy)

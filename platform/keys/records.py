@@ -98,6 +98,30 @@ class PlatformKeys:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class ArchiveKeys:
+    """What opens the base backups and the log of one UTC day. Destroying them destroys that day of the archive."""
+
+    day: str  # YYYYMMDD
+    identity: str = field(repr=False)  # age private key
+    recipient: str
+
+    @classmethod
+    def generate(cls, day: str) -> "ArchiveKeys":
+        """Make a fresh secret."""
+        identity = pyrage.x25519.Identity.generate()
+        return cls(day, str(identity), str(identity.to_public()))
+
+    def payload(self) -> dict[str, Any]:
+        """Return what the key store wraps."""
+        return {"identity": self.identity}
+
+    @classmethod
+    def load(cls, day: str, payload: dict[str, Any]) -> "ArchiveKeys":
+        """Undo `payload`."""
+        return cls(day, payload["identity"], _recipient(payload["identity"]))
+
+
 def credential_payload(credential: DatabaseCredential) -> dict[str, Any]:
     """Return what the key store wraps of a database credential."""
     return {

@@ -1,6 +1,7 @@
 """The key store: files apart from every database, each wrapped by the master key."""
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,14 +10,23 @@ from ...config.settings import Settings
 from . import durable
 from .credentials import DatabaseCredential
 from .objects import ObjectFolder, check_private, read_private
-from .records import PlatformKeys, TenantKeys, credential_payload, load_credential, next_credential, with_next
+from .records import (
+    ArchiveKeys,
+    PlatformKeys,
+    TenantKeys,
+    credential_payload,
+    load_credential,
+    next_credential,
+    with_next,
+)
 from .wrapping import MasterKey
 
 MASTER_FILE = "master.key"
 SERVICE_ROLES = ("strongroom_control", "strongroom_provisioner", "strongroom_migrator", "strongroom_backup")
 SERVER_ROLES = SERVICE_ROLES[1:]  # what an external server needs: the control database is not there
-_KINDS = ("platform", "service", "server", "placement", "tenant")
-_PLATFORM = "platform"
+_KINDS = ("platform", "service", "server", "placement", "tenant", "erased", "archive")
+PLATFORM_OBJECT = "platform"
+_BURIED = "erased"  # kind of the tombstones: ids of accounts that must never have keys again
 
 Record = TypeVar("Record")
 
@@ -67,7 +77,7 @@ class KeyStore:
 
     def platform(self) -> PlatformKeys:
         """Return the secrets that belong to no tenant."""
-        return self._read("platform", _PLATFORM, PlatformKeys.load)
+        return self._read("platform", PLATFORM_OBJECT, PlatformKeys.load)
 
     def service_credential(self, role: str, server: str | None = None) -> DatabaseCredential:
         """Return the login of one of the platform's own roles, on the external `server` if named.
@@ -88,7 +98,12 @@ class KeyStore:
         self._objects.create("server", server, made)
 
     def create_tenant(self, tenant_id: str) -> TenantKeys:
-        """Make the keys of a tenant, or return those that it has. Durable with its copy on return."""
+        """Make the keys of a tenant, or return those that it has. Durable with its copy on return.
+
+        Raises `RefusedError` for a tenant that was erased.
+        """
+        if self._objects.path(_BURIED, tenant_id).exists():
+            raise RefusedError(f"The account {tenant_id} was erased; nothing gets keys under its id again.")
         payload = self._objects.create("tenant", tenant_id, TenantKeys.generate(tenant_id).payload())
         return TenantKeys.load(tenant_id, payload)
 
@@ -99,6 +114,25 @@ class KeyStore:
     def destroy_tenant(self, tenant_id: str) -> None:
         """Destroy the keys of a tenant and their copy: nothing of it can be read again, backups included."""
         self._destroy("tenant", tenant_id)
+
+    def bury(self, tenant_id: str, buried_at: datetime) -> datetime:
+        """Put up a tombstone, durable with its copy; return since when it stands. Idempotent.
+
+        It stands in the key store because an older copy of the control database does not know of the erasure.
+        """
+        kept = self._objects.create(_BURIED, tenant_id, {"at": buried_at.isoformat()})
+        return datetime.fromisoformat(kept["at"])
+
+    def buried(self) -> dict[str, datetime]:
+        """Return the ids of the tenants that were erased, and when that began."""
+        return {
+            tenant_id: datetime.fromisoformat(self._objects.read(_BURIED, tenant_id)["at"])
+            for tenant_id in self._objects.names(_BURIED)
+        }
+
+    def places(self, kind: str, name: str) -> tuple[Path, Path]:
+        """Return where the store keeps an object, and where its second copy is; neither need exist."""
+        return self._objects.path(kind, name), self._objects.copy_path(kind, name)
 
     def tenant_ids(self) -> list[str]:
         """Return the ids of all tenants that have keys."""
@@ -156,16 +190,42 @@ class KeyStore:
         """Return the ids of all placements that have a login."""
         return self._objects.names("placement")
 
+    def create_archive(self, day: str) -> ArchiveKeys:
+        """Make the keys of a day (YYYYMMDD, UTC) of the log archive, or return those that it has."""
+        if day in self.archive_days():
+            return self.archive(day)
+        payload = self._objects.create("archive", day, ArchiveKeys.generate(day).payload())
+        return ArchiveKeys.load(day, payload)
+
+    def archive(self, day: str) -> ArchiveKeys:
+        """Return the keys of a day of the log archive. Raises `KeyMissingError` if it has none (any more)."""
+        return self._read("archive", day, lambda payload: ArchiveKeys.load(day, payload))
+
+    def archive_days(self) -> list[str]:
+        """Return the days of the log archive that have keys, sorted."""
+        return self._objects.names("archive")
+
+    def destroy_archive(self, day: str) -> None:
+        """Destroy the keys of a day of the log archive and their copy: nothing of that day can be read again."""
+        self._destroy("archive", day)
+
     def forget(self) -> None:
         """Drop every remembered secret from memory."""
         self._cache.clear()
 
     def recover(self) -> int:
-        """Bring back what the second copy holds and the store has lost; return how many objects."""
-        return self._objects.recover()
+        """Bring back what the second copy holds and the store has lost; return how many objects.
+
+        Keys of tenants that were erased, from an older copy of the copies, do not stay.
+        """
+        brought = self._objects.recover()
+        unwanted = set(self._objects.names(_BURIED)).intersection(self.tenant_ids())
+        for tenant_id in unwanted:
+            self.destroy_tenant(tenant_id)
+        return brought - len(unwanted)
 
     def _create_platform(self) -> None:
-        self._objects.create("platform", _PLATFORM, PlatformKeys.generate().payload())
+        self._objects.create("platform", PLATFORM_OBJECT, PlatformKeys.generate().payload())
         for role in SERVICE_ROLES:
             self._objects.create("service", role, credential_payload(DatabaseCredential.generate(role)))
 

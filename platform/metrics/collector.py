@@ -133,6 +133,14 @@ def _proofs(conn: Connection) -> Iterator[Metric]:
             "Time since a backup was last proved by restoring it",
             (now - verified).total_seconds(),
         )
+    base = GaugeMetricFamily(
+        "strongroom_base_backup_age_seconds",
+        "Time since the newest base backup of a server, from which the log leads to any second",
+        labels=["server"],
+    )
+    for server, taken in queries.newest_base_backups(conn).items():
+        base.add_metric([server], (now - taken).total_seconds())
+    yield base
     isolation = queries.last_isolation_verification(conn)
     if isolation is not None:
         yield GaugeMetricFamily(

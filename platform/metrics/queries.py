@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, func, select
 
-from ..control.tables import backup, connection_lease, placement, process, server, tenant, verification
+from ..control.tables import backup, base_backup, connection_lease, placement, process, server, tenant, verification
 from .records import Lease, ServerPlaces, Verification
 
 _LEASES = (
@@ -28,6 +28,12 @@ _SPARES = (
 _SERVERS = select(server.c.name, server.c.connection_limit, _DATABASES, _SPARES).order_by(server.c.name)
 _TENANTS = select(tenant.c.state, func.count()).group_by(tenant.c.state)
 _NEWEST_VERIFIED = select(func.max(backup.c.verified_at)).where(backup.c.kind == "tenant")
+_NEWEST_BASE = (
+    select(base_backup.c.server_name, func.max(base_backup.c.finished_at))
+    .where(base_backup.c.state == "stored")
+    .group_by(base_backup.c.server_name)
+    .order_by(base_backup.c.server_name)
+)
 _ISOLATION = (
     select(verification.c.at, verification.c.passed)
     .where(verification.c.kind == "isolation")
@@ -54,6 +60,11 @@ def tenants(conn: Connection) -> dict[str, int]:
 def newest_verified_backup(conn: Connection) -> datetime | None:
     """Return when the last backup of a tenant was proved; None before the first one."""
     return conn.execute(_NEWEST_VERIFIED).scalar_one()
+
+
+def newest_base_backups(conn: Connection) -> dict[str, datetime]:
+    """Return when the newest base backup of each server was finished."""
+    return {str(row[0]): row[1] for row in conn.execute(_NEWEST_BASE)}
 
 
 def last_isolation_verification(conn: Connection) -> Verification | None:

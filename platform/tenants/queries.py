@@ -34,12 +34,23 @@ _TENANT = select(
     tenant.c.created_at,
     _last_backup,
     _last_verified,
+    tenant.c.erased_at,
 ).select_from(tenant.outerjoin(placement, tenant.c.placement_id == placement.c.id))
 
 
 def by_slug(conn: Connection, slug: str) -> Tenant:
     """Return the tenant that holds `slug`. Raises `NotFoundError`."""
     return _one(conn, _TENANT.where(tenant.c.slug == slug, tenant.c.state != TenantState.ERASED), slug)
+
+
+def holder(conn: Connection, word: str) -> Tenant:
+    """Return the tenant that has `word` as its slug, also while it is being erased, or as its id.
+
+    Raises `NotFoundError`.
+    """
+    holds = tenant.c.slug == word, tenant.c.slug != tenant.c.id
+    row = conn.execute(_TENANT.where(*holds)).one_or_none()
+    return _tenant(row) if row else by_id(conn, word)
 
 
 def by_id(conn: Connection, tenant_id: str) -> Tenant:
@@ -99,7 +110,7 @@ def insert_pending(
             owner_email=owner_email,
         )
         # The index's own words: a parameter would match it only until PostgreSQL plans the statement generically.
-        .on_conflict_do_nothing(index_elements=["slug"], index_where=text("state <> 'erased'"))
+        .on_conflict_do_nothing(index_elements=["slug"], index_where=text("slug <> id"))
         .returning(tenant.c.id)
     ).one_or_none()
     if made is None:
@@ -162,7 +173,7 @@ def set_name(conn: Connection, tenant_id: str, name: str) -> None:
 def set_slug(conn: Connection, tenant_id: str, slug: str) -> Tenant:
     """Give a workspace another address; the old one is free at once. Raises `RefusedError` if `slug` is taken."""
     _locked(conn, tenant_id)
-    taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.state != TenantState.ERASED)
+    taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.slug != tenant.c.id)
     if conn.execute(taken).one_or_none():
         raise RefusedError(f"The workspace address “{slug}” is taken.")
     try:
@@ -213,7 +224,7 @@ def release_slug(conn: Connection, tenant_id: str) -> None:
     left = [p.database for p in placements.of_tenant(conn, tenant_id) if p.state is not PlacementState.DROPPED]
     if now.state != TenantState.ERASED or left:
         raise RefusedError(f"The address “{now.slug}” is kept: its workspace is {now.state}, databases left: {left}.")
-    _change(conn, tenant_id, slug=tenant_id, name="", owner_email=None)
+    _change(conn, tenant_id, slug=tenant_id, name="", owner_email=None, failure=None, placement_id=None)
 
 
 def _one(conn: Connection, statement: Select[*tuple[object, ...]], wanted: str) -> Tenant:

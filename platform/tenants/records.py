@@ -27,6 +27,7 @@ class Tenant:
     created_at: datetime
     last_backup_at: datetime | None
     last_verified_at: datetime | None
+    erased_at: datetime | None = None
 
     @property
     def database(self) -> str:

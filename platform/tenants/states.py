@@ -24,8 +24,9 @@ TRANSITIONS: dict[TenantState, frozenset[TenantState]] = {
     TenantState.SUSPENDED: frozenset(
         {TenantState.ACTIVE, TenantState.MIGRATING, TenantState.RESTORING, TenantState.ERASED}
     ),
-    TenantState.MIGRATING: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED}),
-    TenantState.RESTORING: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED}),
+    # An account whose move or restore was killed need not be made whole before it is erased.
+    TenantState.MIGRATING: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.ERASED}),
+    TenantState.RESTORING: frozenset({TenantState.ACTIVE, TenantState.SUSPENDED, TenantState.ERASED}),
     TenantState.ERASED: frozenset(),
 }
 

@@ -38,6 +38,8 @@ def bootstrap_server(server: EmbeddedServer, keys: KeyStore) -> None:
     bootstrap(server.connect_admin, verifiers)
     with server.connect_admin() as session:
         _make_control_database(session)
+    with server.connect_admin(_CONTROL) as session:
+        _run(session, "archive.sql")
 
 
 def bootstrap(admin: Admin, verifiers: Mapping[str, str]) -> None:

@@ -1,5 +1,6 @@
 """What stands in an embedded server's configuration files. Pure: text from a few facts."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 PORT = 5432  # only part of the socket's name
@@ -37,6 +38,14 @@ log_checkpoints = off
 log_hostname = off
 """
 
+# Every finished piece of the log goes through `spool.SCRIPT`, in the folder above the data. One that holds little is
+# finished after five minutes: each is 16 MB of writing, which every minute would wear a disk out for little.
+_ARCHIVE = """\
+archive_mode = on
+archive_timeout = 5min
+archive_command = 'sh ../{script} "%p" "%f"'
+"""
+
 # A throw-away instance may lose everything: its folder is removed afterwards. Several may run side by side, each for
 # one workspace: they must leave the machine's memory to the server that serves.
 _THROW_AWAY = """\
@@ -58,6 +67,17 @@ archive_mode = off
 fsync = off
 full_page_writes = off
 autovacuum = off
+"""
+
+# Replays the log up to the last transaction that was committed at or before a moment, then takes connections.
+_RECOVERY = """\
+hot_standby = off
+wal_init_zero = off
+restore_command = 'sh ../{script} "%f" "%p"'
+recovery_target_time = '{until}'
+recovery_target_inclusive = on
+recovery_target_action = promote
+recovery_target_timeline = current
 """
 
 _HBA = """\
@@ -83,6 +103,16 @@ def settings_text(socket_dir: Path, memory: int, sync_method: str = "syncfs") ->
         shared_buffers_mb=shared_buffers(memory),
         sync_method=sync_method,
     )
+
+
+def archive_settings_text(script: str) -> str:
+    """Return the lines of postgresql.conf that hand the log to `script`, a file beside the data folder."""
+    return _ARCHIVE.format(script=script)
+
+
+def recovery_settings_text(script: str, until: datetime) -> str:
+    """Return the lines of postgresql.conf by which an instance gets the log from `script` and replays it to `until`."""
+    return _RECOVERY.format(script=script, until=until.astimezone(UTC).isoformat(sep=" ", timespec="microseconds"))
 
 
 def throw_away_settings_text(socket_dir: Path, memory: int) -> str:

@@ -17,6 +17,7 @@ from .account import Account, server_account
 from .cluster import Cluster, physical_memory
 from .locks import FileLock, exclusive, is_held
 from .places import Places, prepare, private_folder, socket_dir
+from .spool import SCRIPT, Spool
 
 
 class EmbeddedServer:
@@ -46,6 +47,16 @@ class EmbeddedServer:
     def socket_dir(self) -> Path:
         """Folder of the Unix socket: what clients call the host."""
         return socket_dir(self.root, self._settings.run_dir / "pg", self.account)
+
+    @property
+    def data(self) -> Path:
+        """The data folder."""
+        return self.root / "data"
+
+    @property
+    def spool(self) -> Spool:
+        """Where the server leaves finished pieces of its log."""
+        return Spool(self.root, self.account)
 
     @property
     def log(self) -> Path:
@@ -146,8 +157,10 @@ class EmbeddedServer:
             raise FailedError(f"There is no database server in {self._settings.home} yet; run: strongroom init")
         if not cluster.is_running():
             self._clear_socket_dir()
+            self.spool.write_script()
             cluster.configure(
-                configuration.settings_text(self.socket_dir, physical_memory()),
+                configuration.settings_text(self.socket_dir, physical_memory())
+                + configuration.archive_settings_text(SCRIPT),
                 *door.rules(open_to_admin=held),
             )
             cluster.start(self.log)
@@ -171,7 +184,7 @@ class EmbeddedServer:
 
     @cached_property
     def _cluster(self) -> Cluster:
-        return Cluster(self.root / "data", self.bindir, self.account)
+        return Cluster(self.data, self.bindir, self.account)
 
     @property
     def _door_lock(self) -> Path:

@@ -8,6 +8,7 @@ brings along cannot reach the server's files.
 import shutil
 import signal
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from .programs import run_program
 USER = "strongroom_restore"
 PREFIX = "scratch-"
 _SEED = "scratch.seed"
+_REMOVALS = 40  # tries to remove a folder, 50 ms apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class ScratchServer:
     def conninfo(self, dbname: str = "postgres") -> str:
         """Return the connection string; no password is needed, the kernel says who we are."""
         return make_conninfo(host=str(self.socket_dir), port=self.port, user=self.user, dbname=dbname)
+
+    def is_running(self) -> bool:
+        """Say whether its server process lives."""
+        return postmaster.running_pid(self.folder / "data") is not None
 
 
 @contextmanager
@@ -65,10 +71,15 @@ def scratch(settings: Settings) -> Generator[ScratchServer]:
         in_use.close()
 
 
+def instances(home: EmbeddedServer) -> list[Path]:
+    """Return the folders of all instances, those in use and those that killed processes have left."""
+    return list(home.root.glob(f"{PREFIX}*"))
+
+
 def sweep(home: EmbeddedServer) -> bool:
     """Stop and remove the instances whose process is gone; say whether none is left. For holders of the start lock."""
     none_left = True
-    for folder in home.root.glob(f"{PREFIX}*"):
+    for folder in instances(home):
         try:
             lock = FileLock(folder / "lock")
         except FailedError:  # its owner is removing it at this moment
@@ -114,7 +125,14 @@ def _start(seed: Cluster, folder: Path) -> ScratchServer:
 
 
 def remove(folder: Path, account: Account) -> None:
-    """Stop what runs in `folder` and remove it, with its socket's folder wherever that is."""
-    postmaster.end(folder / "data", signal.SIGQUIT, 5)
-    shutil.rmtree(socket_dir(folder, folder / "s", account), ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    """Stop what runs in `folder` and remove it, with its socket's folder wherever that is.
+
+    A `cp` or a server that has just begun when its master was killed goes on filling the folder for a moment.
+    """
+    for _ in range(_REMOVALS):
+        postmaster.end(folder / "data", signal.SIGQUIT, 5)
+        shutil.rmtree(socket_dir(folder, folder / "s", account), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.05)

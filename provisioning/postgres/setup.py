@@ -14,6 +14,7 @@ from ...platform.control.migrate import upgrade
 from ...platform.keys import KeyStore
 from ...platform.keys.store import SERVICE_ROLES
 from ...platform.servers import queries as servers
+from ..names import CONTROL
 from . import bootstrap
 from .bootstrap import bootstrap_server
 from .embedded import EmbeddedServer
@@ -37,13 +38,31 @@ def set_up(settings: Settings, server: EmbeddedServer) -> None:
     Leaves the server as it was, running or not. Nobody becomes its superuser when all of that is there already. Raises
     `RefusedError` if the home belongs to somebody else.
     """
-    check_home(settings.home)
-    server.initialise()
-    write_default_settings(settings.home)
-    keys = KeyStore.create(settings)
+    keys = _prepare(settings, server)
     with server.session():
         _bootstrap(server, keys)
         _set_up_control(settings, keys, server)
+
+
+def set_up_without_tables(settings: Settings, server: EmbeddedServer) -> None:
+    """Make what `set_up` makes, but leave the control database empty, or make it so again, for a backup to go into.
+
+    Only for a home in which nobody works yet.
+    """
+    keys = _prepare(settings, server)
+    with server.session():
+        _bootstrap(server, keys)
+        with server.admin_door():
+            with server.connect_admin() as session:
+                session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(CONTROL)))
+            bootstrap_server(server, keys)
+
+
+def _prepare(settings: Settings, server: EmbeddedServer) -> KeyStore:
+    check_home(settings.home)
+    server.initialise()
+    write_default_settings(settings.home)
+    return KeyStore.create(settings)
 
 
 def _bootstrap(server: EmbeddedServer, keys: KeyStore) -> None:

@@ -134,6 +134,18 @@ def another(platform: Platform) -> Workspace:
     return new_workspace(platform, f"v-{new_uuid7().hex[8:20]}")
 
 
+@pytest.fixture(scope="session")
+def fresh_workspace(platform: Platform) -> Callable[[], Workspace]:
+    """Makes fresh workspaces for fixtures that several tests share."""
+    return lambda: new_workspace(platform, f"u-{new_uuid7().hex[8:20]}")
+
+
+@pytest.fixture(scope="session")
+def make_workspace() -> Callable[[Platform, str], Workspace]:
+    """Makes a workspace of any platform: `make_workspace(platform, slug)`."""
+    return new_workspace
+
+
 def new_workspace(platform: Platform, slug: str) -> Workspace:
     with platform.control.begin() as conn:
         made = request_tenant(

@@ -355,7 +355,7 @@ def test_a_workspace_in_use_answers_or_asks_to_wait_but_never_from_the_wrong_dat
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from strongroom.backup import restore, switch
+from strongroom.backup import content, restore, switch
 from strongroom.config.settings import load_settings
 from strongroom.platform.control.platform import open_platform
 home, slug, where = sys.argv[1:]
@@ -366,7 +366,7 @@ def die(*_):
 if where == "switch":
     switch.switch_placement = die
 else:
-    restore.read_dump = die
+    content.read_dump = die
 with open_platform(load_settings(Path(home))) as platform:
     restore.restore(platform, slug)
 """

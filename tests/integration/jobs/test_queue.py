@@ -179,6 +179,20 @@ def test_a_job_of_a_killed_worker_is_queued_again(platform: Platform) -> None:
     run_after_the_heartbeat_is_missed(platform)
 
 
+def test_a_job_of_a_killed_worker_whose_like_was_queued_meanwhile_stops_no_worker(platform: Platform) -> None:
+    for _ in range(2):  # one is running with its worker gone, one waits; both are the same backup, say
+        with platform.control.begin() as conn:
+            assert defer_in(conn, "test_sleep", lock="one", queueing_lock="one", seconds=0) is not None
+            conn.execute(
+                text(
+                    "UPDATE procrastinate_jobs SET status = 'doing' WHERE id = (SELECT min(id) FROM procrastinate_jobs)"
+                )
+            )
+    run_worker(platform, wait=False)
+    assert ran == [0]
+    assert unfinished(platform) == []
+
+
 def test_a_worker_that_loses_the_database_ends_with_a_sentence(home: Path) -> None:
     settings = load_settings(home)
     server = EmbeddedServer(settings)

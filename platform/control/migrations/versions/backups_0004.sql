@@ -40,6 +40,10 @@ CREATE TABLE base_backup (
 );
 CREATE INDEX ix_base_backup_server_name ON base_backup (server_name, started_at);
 
+-- An address is taken until the erasure of its account has come to its end: then the id stands in its place.
+DROP INDEX uq_tenant_slug;
+CREATE UNIQUE INDEX uq_tenant_slug ON tenant (slug) WHERE slug <> id;
+
 -- The erasure of an account, step by step. `detail` holds what each step has found and removed.
 CREATE TABLE erasure (
     tenant_id text NOT NULL CONSTRAINT fk_erasure_tenant_id REFERENCES tenant (id),

@@ -1,0 +1,131 @@
+"""Takes one workspace back to a moment, exact to the transaction, or makes a new one of how it was then.
+
+All others go on meanwhile: the server of that time is a throw-away one, and the workspace is copied out of it.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ...config.errors import CallError, NotFoundError, RefusedError
+from ...platform.control.platform import Platform
+from ...platform.servers import queries as servers
+from ...platform.servers.records import Server
+from ...platform.tenants import placements
+from ...platform.tenants import queries as tenants
+from ...platform.tenants.ids import new_id
+from ...platform.tenants.records import Placement, PlacementState, Tenant
+from ...provisioning.create import tenant_lock
+from ...provisioning.locking import held
+from ...provisioning.spares import spare_lock
+from ..content import MomentContent
+from ..progress import Event, Progress, silent
+from ..restore import STEPS, Order, land, source_of
+from ..stores.opening import open_store
+from .embedded import EmbeddedArchive
+from .pgbackrest import PgBackRestArchive
+from .source import LogArchive
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredAt:
+    """What has been done. `retired` is the placement that the tenant had before; none for a new tenant."""
+
+    tenant: Tenant
+    at: datetime
+    placement_id: str
+    retired: str | None
+    rows: int
+    receipts: int
+    seconds: float
+
+
+def parse_moment(text: str) -> datetime:
+    """Return the moment that `text` (RFC 3339) names. Raises `CallError` where it is none or has no offset."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise CallError(f"“{text[:40]}” is not a time; write it like 2026-01-31T17:45:00+00:00.") from error
+    if moment.tzinfo is None:
+        raise CallError(f"“{text[:40]}” has no offset; write it like 2026-01-31T17:45:00+00:00, or with Z.")
+    return moment
+
+
+def restore_at(
+    platform: Platform,
+    slug: str,
+    at: datetime,
+    *,
+    as_slug: str | None = None,
+    operator: str = "operator",
+    progress: Progress = silent,
+) -> RestoredAt:
+    """Take a workspace back to `at`, in place or as the new workspace `as_slug`.
+
+    Everything that was committed at or before `at` is there, nothing else. Raises `NotFoundError`, `CallError`,
+    `RefusedError` (outside of the window, wrong state), `VerificationError` (the archive is damaged or has a gap) or
+    `FailedError`; the workspace is then as it was before, and nothing of the new database is left.
+    """
+    began = time.monotonic()
+    with platform.control.connect() as conn:
+        tenant_id = tenants.by_slug(conn, slug).id
+    pid = new_id()
+    with tenant_lock(platform, tenant_id), held(platform, spare_lock(pid)):
+        source = source_of(platform, slug, as_slug)
+        server, placement = _placement_at(platform, source, at)
+        archive = archive_of(platform, server)
+        _check_window(archive, server, at)
+        with archive.recovered(placement.database, at, _about(slug, progress)) as recovered:
+            content = MomentContent(platform, open_store(platform.settings), source, recovered, at)
+            work = land(platform, Order(source, content, as_slug, operator), pid, progress)
+    assert work.result is not None
+    retired = None if as_slug else source.placement_id
+    seconds = time.monotonic() - began
+    return RestoredAt(work.result, at, pid, retired, content.rows, work.receipts, seconds)
+
+
+def _about(slug: str, progress: Progress) -> Progress:
+    """Say what the archive does as the first step of all, about the workspace and not its database."""
+
+    def report(event: Event) -> None:
+        progress(Event(slug, event.step, 1, len(STEPS) + 1))
+
+    return report
+
+
+def archive_of(platform: Platform, server: Server) -> LogArchive:
+    """Return what keeps a server's base backups and log. Raises `RefusedError` where nothing that we know does."""
+    if server.kind == "embedded":
+        return EmbeddedArchive(platform, server)
+    for stanza in platform.settings.pgbackrest:
+        if stanza.server == server.name:
+            return PgBackRestArchive(platform, server, stanza)
+    raise RefusedError(f"Nothing that Strongroom knows of archives the log of the server “{server.name}”.")
+
+
+def placement_at(known: list[Placement], at: datetime) -> Placement | None:
+    """Return the placement that a tenant lived in at `at`: the first to be retired after it, else the current one."""
+    retired = [one for one in known if one.retired_at is not None and one.retired_at > at]
+    current = [one for one in known if one.state is PlacementState.CURRENT]
+    return min(retired, key=lambda one: one.retired_at or at, default=current[0] if current else None)
+
+
+def _placement_at(platform: Platform, source: Tenant, at: datetime) -> tuple[Server, Placement]:
+    with platform.control.connect() as conn:
+        found = placement_at(placements.of_tenant(conn, source.id), at)
+        if found is None or source.created_at > at:
+            raise NotFoundError(f"There was no workspace “{source.slug}” yet at {at.isoformat()}.")
+        return servers.by_name(conn, found.server), found
+
+
+def _check_window(archive: LogArchive, server: Server, at: datetime) -> None:
+    if at > datetime.now(UTC):
+        raise CallError(f"{at.isoformat()} has not come yet.")
+    window = archive.window()
+    if window is None:
+        raise RefusedError(
+            f"There is no base backup of the server “{server.name}” yet; from the first one on any second can be had "
+            "back: strongroom backup base"
+        )
+    if not window.first <= at <= window.last:
+        raise RefusedError(f"{at.isoformat()} cannot be had back any more; what can is {window}.")

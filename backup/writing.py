@@ -1,0 +1,41 @@
+"""Who writes copies of a tenant into stores, and the erasure that has to be sure that nobody does any more.
+
+The lock ends with the process that holds it, however it ends; so an erasure waits for the living only.
+"""
+
+from collections.abc import Generator
+from contextlib import contextmanager
+
+from ..config.errors import BusyError
+from ..platform.control.platform import Platform
+from ..provisioning.locking import held, shared
+
+_PATIENCE = 120.0  # seconds; the database is gone for a writer by then, so only what it has in hand is still written
+
+
+@contextmanager
+def writing(platform: Platform, tenant_id: str | None) -> Generator[None]:
+    """Hold this from before the tenant's state is looked at until the last object is written; None: no tenant's.
+
+    Raises `BusyError` while an erasure clears the tenant's copies away.
+    """
+    if tenant_id is None:
+        yield
+        return
+    with shared(platform, _key(tenant_id)) as mine:
+        if not mine:
+            raise BusyError("This workspace is being erased; no copies are made of it.")
+        yield
+
+
+@contextmanager
+def nobody_writes(platform: Platform, tenant_id: str, patience: float = _PATIENCE) -> Generator[None]:
+    """Wait until the last writer has ended, and let none begin inside the block. Raises `BusyError`."""
+    with held(platform, _key(tenant_id), patience) as mine:
+        if not mine:
+            raise BusyError("A backup of this workspace is still being written; repeat the command in a few minutes.")
+        yield
+
+
+def _key(tenant_id: str) -> str:
+    return f"copies of {tenant_id}"

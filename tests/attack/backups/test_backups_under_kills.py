@@ -1,0 +1,14 @@
+"""Some rounds of `make torture-backups`: whatever is killed, nothing false stays, and nothing is lost."""
+
+from pathlib import Path
+
+import pytest
+from ordeal import Plan
+from run_ordeal import endure
+
+
+@pytest.mark.timeout(400)  # a server of its own, which crashes several times
+def test_whatever_is_killed_backups_tell_the_truth_and_workspaces_are_served(home: Path) -> None:
+    report = endure(home.parent, Plan(rounds=15, seed=4), workspaces=2)
+    assert not report.problems, str(report)
+    assert report.killed > 5, str(report)

@@ -1,0 +1,40 @@
+"""A home of its own whose log is archived: one base backup, then workspaces that live on."""
+
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from strongroom.backup.archive.base import run_base_backup
+from strongroom.config.settings import Settings, load_settings
+from strongroom.platform.control.platform import Platform, open_platform
+from strongroom.platform.servers.bases import BaseBackup
+from strongroom.provisioning.postgres.embedded import EmbeddedServer
+from strongroom.provisioning.postgres.setup import set_up
+
+
+@pytest.fixture(scope="session")
+def backup_settings(reachable_tmp: Path) -> Generator[Settings]:
+    """As the fixture above it, in another home: only here PostgreSQL keeps its log."""
+    home = reachable_tmp / "archive" / "home"
+    home.mkdir(parents=True)
+    settings = load_settings(home, bcrypt_cost=4, spare_databases=0)
+    server = EmbeddedServer(settings)
+    set_up(settings, server)
+    with server.session():
+        with server.admin_door(), server.connect_admin() as admin:
+            admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("SELECT pg_reload_conf()")
+        yield settings
+
+
+@pytest.fixture(scope="session")
+def platform(backup_settings: Settings) -> Generator[Platform]:
+    with open_platform(backup_settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def base(platform: Platform) -> BaseBackup:
+    """The first base backup: whatever happens from then on can be had back."""
+    return run_base_backup(platform)
