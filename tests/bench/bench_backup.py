@@ -46,8 +46,8 @@ def measure() -> list[Row]:
     return rows
 
 
-def fill(platform: Platform, tenant: Tenant, expenses: int) -> None:
-    """Rows as wide as real ones: sealed notes do not compress, merchants do."""
+def fill(platform: Platform, tenant: Tenant, expenses: int, new_id: str = "uuidv7()") -> None:
+    """Rows as wide as real ones: sealed notes do not compress, merchants do. `new_id`: what makes an id, in SQL."""
     if not expenses:
         return
     with platform.registry.connect(tenant) as conn:
@@ -55,25 +55,27 @@ def fill(platform: Platform, tenant: Tenant, expenses: int) -> None:
             conn.execute(
                 text("""
                     INSERT INTO app.member (id, email, email_index, name, role)
-                    SELECT uuidv7(), sealed, decode(md5('x'), 'hex'), sealed, 'owner'
+                    SELECT gen_random_uuid(), sealed, decode(md5('x'), 'hex'), sealed, 'owner'
                     FROM decode(repeat('93', 60), 'hex') AS sealed
                 """)
             )
         for first in range(0, expenses, PART):
             with conn.begin():
-                conn.execute(text("SET LOCAL statement_timeout = 0; SET LOCAL transaction_timeout = 0"))
-                conn.execute(_EXPENSES, {"first": first + 1, "last": min(first + PART, expenses)})
+                conn.execute(text("SET LOCAL statement_timeout = 0"))
+                conn.execute(
+                    text(_EXPENSES.format(new_id=new_id)), {"first": first + 1, "last": min(first + PART, expenses)}
+                )
     platform.registry.forget(tenant)
 
 
-_EXPENSES = text("""
+_EXPENSES = """
     INSERT INTO app.expense (id, member_id, category_id, spent_on, merchant, amount, currency, digits,
                              base_amount, base_currency, note)
-    SELECT uuidv7(), (SELECT id FROM app.member LIMIT 1), (SELECT id FROM app.category LIMIT 1),
+    SELECT {new_id}, (SELECT id FROM app.member LIMIT 1), (SELECT id FROM app.category LIMIT 1),
            date '2024-01-01' + n % 366, 'Merchant number ' || n % 500, n % 900 + 1, 'USD', 2,
            n % 900 + 1, 'USD', decode(md5(n::text) || md5((n + 1)::text) || md5((n + 2)::text), 'hex')
     FROM generate_series(CAST(:first AS integer), CAST(:last AS integer)) n
-""")
+"""
 
 
 def _pipeline(platform: Platform, tenant: Tenant, size: str) -> list[Row]:

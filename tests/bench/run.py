@@ -56,6 +56,29 @@ Each database is upgraded in a transaction of its own with a lock, over a connec
 the control database before and after, so that a killed run goes on where it was: that, not the `ALTER`, is what
 takes the time.
 """,
+    "bench_backup": """\
+A dump is pg_dump's custom format, compressed by zstd and encrypted by age under the workspace's own key, durable in
+the store; sizes are those of the uncompressed dump. A verification restores it into a scratch server (no fsync) and
+compares row counts, hashes of all rows, sequences and schema with what the snapshot of the dump held: its baseline
+is a bare `pg_restore` of the same dump into the same scratch server, which for these rows and indexes is most of
+the time whatever is done around it. The restore loads, compares, closes the gates, checks them and switches.
+""",
+    "bench_backup_fleet": """\
+The workspaces are the offices of the U.S. House with what they spent in 2024. Two threads of one process back up;
+what has not changed is found by one look at the server's statistics. What the others do not do stands in brackets;
+each of them runs two `pg_dump` at a time, too, and compresses at its fastest level.
+""",
+    "bench_backup_rivals": """\
+Twenty workspaces on Debian's PostgreSQL over TLS; all tools read the same server and write to the same disk. Theirs
+are copies of files, which is faster the fewer rows there are to check; ours are dumps, each restored and compared
+before it counts. “One of them back” is for them: the server restored (pgBackRest with the other databases left
+empty), started, and the one database dumped to a file; nobody has been let in yet. For ours the workspace works again.
+""",
+    "bench_backup_moments": """\
+On disk, base backup and log encrypted in the store. Back to a second: what is still in the server is archived, the
+base backup of the one database fetched, the log replayed in a throw-away server, the workspace copied out, compared,
+closed, checked and switched. The recovery ends when every workspace has been restored, compared and opened.
+""",
 }
 HEAD = """\
 # Performance
