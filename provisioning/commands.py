@@ -51,7 +51,7 @@ def init(invocation: Invocation) -> None:
 
 @click.group(cls=Group)
 def tenant() -> None:
-    """Workspaces: create, list, show, suspend, resume, rename, invite, clone, move, load."""
+    """Workspaces: create, list, show, suspend, resume, rename, invite, clone, move, load, erase, forget."""
 
 
 @tenant.command(
@@ -128,24 +128,31 @@ def _create_one(
         output.record(tenant_row(settings, made) | {"invitation": link})
 
 
-@tenant.command(name="list", example="strongroom tenant list --json")
+@tenant.command(name="list", example="strongroom tenant list --json\nstrongroom tenant list --all")
+@click.option(
+    "--all", "everything", is_flag=True, help="Erased accounts, too: by their ids, which is all that is left."
+)
 @pass_invocation
-def list_(invocation: Invocation) -> None:
+def list_(invocation: Invocation, *, everything: bool) -> None:
     """List the workspaces."""
     settings = invocation.settings
     with open_home(settings) as platform, platform.control.connect() as conn:
-        rows = [tenant_row(settings, one) for one in tenants.list_all(conn)]
+        rows = [tenant_row(settings, one) for one in tenants.list_all(conn, TenantState if everything else None)]
     invocation.output.table(rows, _LISTED, "There are no workspaces yet; make one with `strongroom tenant create`.")
 
 
 @tenant.command(example="strongroom tenant show acme")
-@click.argument("slug")
+@click.argument("slug", metavar="SLUG_OR_ID")
 @pass_invocation
 def show(invocation: Invocation, slug: str) -> None:
-    """Show one workspace, with the link of its owner's invitation as long as that can be used."""
+    """Show one workspace, with the link of its owner's invitation as long as that can be used.
+
+    One that is being erased has its address until the end; after that, it is found by its id.
+    """
     settings = invocation.settings
     with open_home(settings) as platform:
-        found = _by_slug(platform, slug)
+        with platform.control.connect() as conn:
+            found = tenants.holder(conn, slug)
         invocation.output.record(tenant_row(settings, found) | {"invitation": _open_link(invocation, platform, found)})
 
 
@@ -226,7 +233,8 @@ def tenant_row(settings: Settings, one: Tenant) -> dict[str, Any]:
         "last_backup_at": one.last_backup_at,
         "last_verified_at": one.last_verified_at,
         "failure": one.failure,
-        "url": settings.workspace_url(one.slug),
+        "erased_at": one.erased_at,
+        "url": settings.workspace_url(one.slug) if one.state is not TenantState.ERASED else None,
     }
 
 

@@ -40,12 +40,12 @@ def compose(work: Work, titles: Mapping[str, str]) -> Certificate:
         "requested_at": timestamp(work.requested_at),
         "finished_at": timestamp(now),
         "steps": [
-            {"step": step, "title": titles[step], "finished_at": at}
-            for step, at in {**detail["steps"], "certificate": timestamp(now)}.items()
+            {"step": step, "title": title, "finished_at": detail["steps"].get(step, timestamp(now))}
+            for step, title in titles.items()
         ],
-        "databases": list(detail.get("databases", {}).values()),
-        "keys": list(detail.get("keys", {}).values()),
-        "stores": [_store(name, objects) for name, objects in detail.get("objects", {}).items()],
+        "databases": _sorted(detail.get("databases", {}), "server", "database"),
+        "keys": _sorted(detail.get("keys", {}), "kind", "id"),
+        "stores": [_store(name, objects) for name, objects in sorted(detail.get("objects", {}).items())],
         "receipts": {
             "count": len(detail.get("receipts", {})),
             "objects": [{"object": name, **facts} for name, facts in sorted(detail.get("receipts", {}).items())],
@@ -71,6 +71,11 @@ def verify(document: object, keys: PlatformKeys) -> Certificate:
     except (InvalidSignature, ValueError) as error:
         raise VerificationError("The certificate was changed, or another installation has signed it.") from error
     return certificate
+
+
+def _sorted(found: Mapping[str, Document], *by: str) -> list[Document]:
+    """In an order of our own: the database that keeps what was found keeps no order."""
+    return sorted(found.values(), key=lambda facts: [str(facts[one]) for one in by])
 
 
 def _store(name: str, objects: Mapping[str, Document]) -> Document:

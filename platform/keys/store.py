@@ -55,6 +55,7 @@ class KeyStore:
         _check_folder(folder)
         store = cls(settings, _read_master(folder / MASTER_FILE))
         store.platform()
+        store._destroy_buried()
         return store
 
     @classmethod
@@ -219,10 +220,17 @@ class KeyStore:
         Keys of tenants that were erased, from an older copy of the copies, do not stay.
         """
         brought = self._objects.recover()
-        unwanted = set(self._objects.names(_BURIED)).intersection(self.tenant_ids())
-        for tenant_id in unwanted:
+        return brought - self._destroy_buried()
+
+    def _destroy_buried(self) -> int:
+        """Destroy what an older copy of the keys has brought back of tenants that were erased; return how many."""
+        back = [
+            one for one in self._objects.names(_BURIED) if any(path.exists() for path in self.places("tenant", one))
+        ]
+        for tenant_id in back:
+            self._objects.read(_BURIED, tenant_id)  # raises unless it was we who put it there
             self.destroy_tenant(tenant_id)
-        return brought - len(unwanted)
+        return len(back)
 
     def _create_platform(self) -> None:
         self._objects.create("platform", PLATFORM_OBJECT, PlatformKeys.generate().payload())
