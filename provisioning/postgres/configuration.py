@@ -60,18 +60,6 @@ max_wal_size = 4GB
 createrole_self_grant = 'set, inherit'
 """
 
-<<<<<<< HEAD
-# Files of a server that may be of an older version: nothing here that PostgreSQL 15 does not know.
-_REPLAYING = """\
-hot_standby = off
-archive_mode = off
-fsync = off
-full_page_writes = off
-autovacuum = off
-"""
-
-=======
->>>>>>> main
 # Replays the log up to the last transaction that was committed at or before a moment, then takes connections.
 _RECOVERY = """\
 hot_standby = off
@@ -81,8 +69,6 @@ recovery_target_time = '{until}'
 recovery_target_inclusive = on
 recovery_target_action = promote
 recovery_target_timeline = current
-<<<<<<< HEAD
-=======
 """
 
 # Files of a server that may be of an older version: nothing here that PostgreSQL 15 does not know.
@@ -92,7 +78,6 @@ archive_mode = off
 fsync = off
 full_page_writes = off
 autovacuum = off
->>>>>>> main
 """
 
 _HBA = """\
