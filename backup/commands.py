@@ -17,6 +17,8 @@ from ..provisioning.opening import open_home
 from . import runs
 from .archive.commands import base, window
 from .archive.moment import parse_moment, restore_at
+from .copies import replicate
+from .keycopies import sync
 from .progress import Event, Progress
 from .records import Backup
 from .restore import restore as restore_tenant
@@ -47,12 +49,17 @@ def backup() -> None:
 def run(invocation: Invocation, slugs: tuple[str, ...], *, due: bool, everything: bool, parallel: int) -> None:
     """Back up workspaces now, and prove each backup by a restore into a scratch server.
 
-    A workspace that has not changed since its last verified backup is recorded as unchanged.
+    A workspace that has not changed since its last verified backup is recorded as unchanged. Where the settings name
+    several stores, the backups are then copied to the others.
     """
     if bool(slugs) + due + everything != 1:
         raise CallError("Say which: one or more workspaces, or --due, or --all.")
     with open_home(invocation.settings) as platform, spoken_progress(invocation, "Backing up") as progress:
         outcomes = _run(platform, slugs, due=due, parallel=parallel, progress=progress)
+        sync(platform)
+        copied = replicate(platform)
+    for failure in copied.failures.values():
+        invocation.output.say(f"Not copied to another store yet, and tried again later: {failure}")
     _print_outcomes(invocation, outcomes, "Nothing is due.")
 
 

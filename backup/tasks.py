@@ -7,6 +7,7 @@ from functools import cache
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
 from ..platform.jobs.app import defer_in, periodic, task
+from . import copies, keycopies
 from .collect import collect
 from .runs import due_now, run_many
 from .scratch import ScratchPool
@@ -52,6 +53,15 @@ def clear_up(platform: Platform) -> None:
     done = {what: count for what, count in collect(platform).items() if count}
     if done:
         _logger.info("Cleared up: %s.", done)
+
+
+@periodic("*/5 * * * *", "backup.copies")
+def copy_to_stores(platform: Platform) -> None:
+    """Have every store hold the backups and the keys that it is to have."""
+    changed = keycopies.sync(platform)
+    copied = copies.replicate(platform).copied
+    if changed or copied:
+        _logger.info("Copied to other stores: %d backups, %d key objects.", copied, changed)
 
 
 def _run(platform: Platform, tenant_id: str | None) -> None:

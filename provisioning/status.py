@@ -1,7 +1,7 @@
 """`status`: is every part of an installation healthy? Looks, and starts nothing."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +11,8 @@ from ..config.errors import StrongroomError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform, open_platform
 from ..platform.jobs import queries as jobs
-from ..platform.metrics.queries import last_isolation_verification
-from ..platform.metrics.records import Verification
+from ..platform.metrics.queries import last_isolation_verification, store_copies
+from ..platform.metrics.records import StoreCopies, Verification
 from ..platform.servers import queries as servers
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Tenant
@@ -74,6 +74,19 @@ def late_backups(active: list[Tenant], interval: timedelta, now: datetime) -> li
     """Slugs of the workspaces whose last backup is older than `interval` and the tolerance."""
     limit = now - interval - _BACKUP_TOLERANCE
     return [tenant.slug for tenant in active if (tenant.last_backup_at or tenant.created_at) < limit]
+
+
+def stores_check(names: Sequence[str], found: list[StoreCopies], interval: timedelta, now: datetime) -> Check:
+    """Whether every store of the settings has the backups that it is to have; a copy may be as late as a backup."""
+    limit = now - interval - _BACKUP_TOLERANCE
+    by_name = {one.store: one for one in found}
+    known = [by_name.get(name, StoreCopies(name, 0, 0, None, None)) for name in names]
+    late = [one for one in known if one.waiting_since is not None and one.waiting_since < limit]
+    if late:
+        causes = [f"{one.store} lacks {one.waiting}{f' ({one.failure})' if one.failure else ''}" for one in late]
+        return Check("stores", ok=False, detail="; ".join(causes))
+    held = [f"{one.store} has {one.held}{f', waits for {one.waiting}' if one.waiting else ''}" for one in known]
+    return Check("stores", ok=True, detail="; ".join(held))
 
 
 def isolation_check(last: Verification | None, installed: datetime, now: datetime) -> Check:
@@ -157,6 +170,14 @@ def _backups(platform: Platform) -> Check:
     return Check("backups", ok=not late, detail=detail)
 
 
+def _stores(platform: Platform) -> Check:
+    with platform.control.connect() as conn:
+        found = store_copies(conn)
+    settings = platform.settings
+    names = [store.name for store in settings.backup_stores]
+    return stores_check(names, found, settings.backup_interval, datetime.now(UTC))
+
+
 def _archive(platform: Platform) -> Check:
     ok, detail = archive_standing(platform, datetime.now(UTC))
     return Check("archive", ok=ok, detail=detail)
@@ -189,6 +210,7 @@ _PARTS: dict[str, Callable[[Platform], Check]] = {
     "keys": _keys,
     "worker": _worker,
     "backups": _backups,
+    "stores": _stores,
     "archive": _archive,
     "isolation": _isolation,
     "connections": _connections,
