@@ -134,17 +134,15 @@ def test_a_moment_before_an_earlier_restore_is_found_in_the_database_of_that_tim
     assert workspace.merchants() == ["Before", "Second life"]
 
 
-@pytest.mark.parametrize("strategy", ["file_copy", "wal_log"])
-def test_databases_that_come_and_go_meanwhile_do_not_stop_the_way_back(
-    base: BaseBackup, workspace: Workspace, another: Workspace, strategy: str
-) -> None:
-    platform, names = workspace.platform, [f"x_{new_id()}" for _ in range(3)]
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY " + strategy)  # pyright: ignore[reportArgumentType]
+def test_databases_that_come_and_go_meanwhile_do_not_stop_the_way_back(base: BaseBackup, workspace: Workspace) -> None:
+    platform, left = workspace.platform, list[str]()
     with superuser(platform) as session:
-        session.execute(create.format(sql.Identifier(names[0]), sql.Identifier("template0")))
-        session.execute(create.format(sql.Identifier(names[1]), sql.Identifier(names[0])))
-        session.execute(create.format(sql.Identifier(names[2]), sql.Identifier("strongroom_template")))
-        session.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(names[0])))
+        for strategy in ("file_copy", "wal_log"):
+            left += [f"x_{new_id()}" for _ in range(2)]
+            gone, create = f"x_{new_id()}", f"CREATE DATABASE {{}} TEMPLATE {{}} STRATEGY {strategy}"
+            for name, template in ((gone, "template0"), (left[-2], gone), (left[-1], "strongroom_template")):
+                session.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(template)))  # pyright: ignore[reportArgumentType]
+            session.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(gone)))
         session.execute("CHECKPOINT")
     try:
         moment = now()
@@ -153,7 +151,7 @@ def test_databases_that_come_and_go_meanwhile_do_not_stop_the_way_back(
         assert workspace.merchants() == ["Before"]
     finally:
         with superuser(platform) as session:
-            for name in names[1:]:
+            for name in left:
                 session.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
