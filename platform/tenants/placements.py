@@ -67,6 +67,15 @@ def move_spare(
     return conn.execute(statement.values(values).returning(placement.c.id)).one_or_none() is not None
 
 
+def claim_to_fill(conn: Connection, placement_id: str, tenant_id: str) -> bool:
+    """Take a spare for content that a tenant will be switched to; False if it is nobody's spare any more."""
+    statement = update(placement).where(
+        placement.c.id == placement_id, placement.c.spare, placement.c.state == PlacementState.READY
+    )
+    values = {"tenant_id": tenant_id, "spare": False, "state": PlacementState.BUILDING}
+    return conn.execute(statement.values(values).returning(placement.c.id)).one_or_none() is not None
+
+
 def by_id(conn: Connection, placement_id: str) -> Placement:
     """Return a placement. Raises `NotFoundError`."""
     return _found(conn.execute(_PLACEMENT.where(placement.c.id == placement_id)).one_or_none(), placement_id)
@@ -88,6 +97,18 @@ def of_tenant(conn: Connection, tenant_id: str) -> list[Placement]:
     """Return all placements a tenant ever had, the newest first."""
     rows = conn.execute(
         _PLACEMENT.where(placement.c.tenant_id == tenant_id).order_by(placement.c.created_at.desc(), placement.c.id)
+    )
+    return [_placement(row) for row in rows]
+
+
+def kept(conn: Connection, tenant_id: str) -> list[Placement]:
+    """Return the retired placements that a tenant can still be put back on, the one that it left last first."""
+    rows = conn.execute(
+        _PLACEMENT.where(
+            placement.c.tenant_id == tenant_id,
+            placement.c.state == PlacementState.RETIRED,
+            placement.c.drop_after > func.now(),
+        ).order_by(placement.c.retired_at.desc(), placement.c.id)
     )
     return [_placement(row) for row in rows]
 
