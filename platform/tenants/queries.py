@@ -19,7 +19,12 @@ _last_backup = (
     .where(backup.c.tenant_id == tenant.c.id, backup.c.state.in_(("stored", "verified", "unchanged")))
     .scalar_subquery()
 )
-_last_verified = select(func.max(backup.c.verified_at)).where(backup.c.tenant_id == tenant.c.id).scalar_subquery()
+_last_verified = (
+    select(func.max(backup.c.verified_at))
+    # One that has failed a later verification was proved once, which helps nobody.
+    .where(backup.c.tenant_id == tenant.c.id, backup.c.state == "verified")
+    .scalar_subquery()
+)
 _TENANT = select(
     tenant.c.id,
     tenant.c.slug,
