@@ -18,11 +18,13 @@ from ..platform.control.platform import Platform
 from ..platform.control.tables import placement, tenant
 from ..platform.keys import durable
 from ..platform.keys.objects import read_private
+from ..provisioning.locking import held
 from .stores.contract import Store
 from .stores.opening import described, open_keys
 from .stores.separation import keys_url
 
-_CLOCKS = timedelta(days=1)  # by which those of a store and of this machine may differ
+_LOCK, _PATIENCE = "key copies", 120.0  # seconds
+_CLOCKS = timedelta(minutes=10)  # by which those of a store and of this machine may differ
 _DESTROYED = {
     "tenant": select(tenant.c.id).where(tenant.c.state == "erased"),
     "placement": select(placement.c.id).where(placement.c.state == "dropped"),
@@ -40,21 +42,27 @@ def ensure(platform: Platform, tenant_id: str | None, store: str) -> None:
     if is_own(settings, described(settings, store)):
         return
     place = open_keys(settings, store)
-    needed = [("platform", "platform")] + ([("tenant", tenant_id)] if tenant_id else [])
-    for kind, name in needed:
-        path = settings.keys_dir / kind / f"{name}.json"
-        try:
-            content = read_private(path)
-        except FileNotFoundError:
-            raise NotFoundError(f"The key store has no {kind} keys of that name: {name}.") from None
-        _put(place, f"{platform.keys.master_id}/{kind}/{name}.json", content)
+    for kind, name in [("platform", "platform")] + ([("tenant", tenant_id)] if tenant_id else []):
+        _bring(platform, place, kind, name)
+
+
+def publish(platform: Platform, kind: str, name: str) -> None:
+    """Put one object of the key store into every store. Raises `FailedError`, `NotFoundError`."""
+    for store in platform.settings.backup_stores:
+        if not is_own(platform.settings, store):
+            _bring(platform, open_keys(platform.settings, store.name), kind, name)
 
 
 def sync(platform: Platform) -> int:
     """Have all keys, logins too, in every store, and no destroyed ones; return how many objects that changed.
 
-    A store that does not answer is left for the next time.
+    A store that does not answer is left for the next time, and so are all while somebody else is at it.
     """
+    with held(platform, _LOCK) as mine:
+        return _sync(platform) if mine else 0
+
+
+def _sync(platform: Platform) -> int:
     changed = 0
     for store in platform.settings.backup_stores:
         if not is_own(platform.settings, store):
@@ -68,8 +76,16 @@ def sync(platform: Platform) -> int:
 def destroy(platform: Platform, kind: str, name: str) -> list[str]:
     """Remove a key's copies from all stores; return the names of the objects that were there, with their stores.
 
-    Raises `FailedError` after trying all, if one of them did not do it.
+    The key store itself has destroyed it before: whoever would bring its copy back is waited for. Raises `FailedError`
+    after trying all, if one of them did not do it.
     """
+    with held(platform, _LOCK, _PATIENCE) as mine:
+        if not mine:
+            raise FailedError("The key copies are being renewed for a long time; try again in a few minutes.")
+        return _destroy(platform, kind, name)
+
+
+def _destroy(platform: Platform, kind: str, name: str) -> list[str]:
     removed: list[str] = []
     failures: list[str] = []
     for store in platform.settings.backup_stores:
@@ -87,6 +103,14 @@ def destroy(platform: Platform, kind: str, name: str) -> list[str]:
 def is_own(settings: Settings, store: StoreSettings) -> bool:
     """Say whether the store's key copies are the key store's own second copies."""
     return store.scheme == "file" and folder_of(keys_url(store)).resolve() == settings.key_copies_dir.resolve()
+
+
+def _bring(platform: Platform, place: Store, kind: str, name: str) -> None:
+    try:
+        content = read_private(platform.settings.keys_dir / kind / f"{name}.json")
+    except FileNotFoundError:
+        raise NotFoundError(f"The key store has no {kind} keys of that name: {name}.") from None
+    _put(place, f"{platform.keys.master_id}/{kind}/{name}.json", content)
 
 
 def _remove_all(place: Store, kind: str, name: str) -> list[str]:
@@ -107,7 +131,7 @@ def _sync_one(platform: Platform, store: StoreSettings) -> int:
                 changed += _put(place, name, read_private(path))
         except FileNotFoundError:  # destroyed meanwhile
             continue
-    gone = set(there) - set(here)
+    gone = set(there) - set(here) | {name for name, path in here.items() if not path.exists()}
     return changed + (_remove_destroyed(platform, store, gone) if gone else 0)
 
 
