@@ -127,7 +127,7 @@ def _record_restored(platform: Platform, journal: Journal, one: Wanted, done: Re
         journal,
         one.tenant,
         Fate.RESTORED,
-        note=_joined(damaged),
+        note=_joined([*damaged, *_lost_receipts(done.backup)]),
         damaged=len(damaged),
         backup=done.backup.id,
         as_of=timestamp(one.as_of(done.backup)),
@@ -135,6 +135,11 @@ def _record_restored(platform: Platform, journal: Journal, one: Wanted, done: Re
         receipts=done.receipts,
         seconds=round(done.seconds, 2),
     )
+
+
+def _lost_receipts(backup: Backup) -> list[str]:
+    count = backup.receipts_lost
+    return [f"{count} receipts had been lost before this backup was made and are not in it."] if count else []
 
 
 def _record_failed(journal: Journal, one: Wanted, error: Exception, damaged: list[str]) -> None:
