@@ -75,6 +75,7 @@ strongroom.commands = LaterCommands(
         "fleet": ".provisioning.fleet.commands:fleet",
         "isolation": ".provisioning.isolation_commands:isolation",
         "backup": ".backup.commands:backup",
+        "store": ".backup.store_commands:store",
         "key": ".provisioning.key_commands:key",
         "proxy": ".platform.proxy.commands:proxy",
         "demo": ".provisioning.demo_commands:demo",

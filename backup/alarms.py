@@ -17,13 +17,16 @@ from ..config.errors import StrongroomError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
 from ..platform.mail.operators import tell_operators
+from ..platform.metrics.queries import store_copies
+from ..platform.metrics.records import StoreCopies
 from ..platform.protection import alarms as known_alarms
 from ..platform.protection import queries as protection
 from ..platform.protection.alarms import Alarm, Trouble
+from ..platform.protection.policy import policy_of
 from ..platform.protection.records import Standing, late
 from ..provisioning.locking import held
 
-LATE, DAMAGED, LOST, COPY = "backup late", "backup damaged", "receipts lost", "copy damaged"
+LATE, DAMAGED, LOST, COPY, BEHIND = "backup late", "backup damaged", "receipts lost", "copy damaged", "store behind"
 _LISTED = 40  # troubles in one message; the rest is counted
 
 _logger = logging.getLogger(__name__)
@@ -79,6 +82,11 @@ def find_troubles(conn: Connection, settings: Settings, now: datetime) -> list[T
         for one in protection.lacking(conn)
     ]
     found += [
+        Trouble(BEHIND, one.store, f"The store {one.store} lacks {one.waiting} backups{_because(one)}.")
+        for one in store_copies(conn)
+        if one.waiting_since is not None and one.waiting_since < now - policy_of(settings).alarm_after
+    ]
+    found += [
         Trouble(COPY, f"{one.backup_id} {one.store}", f"A copy of {one.label} in {one.store} is damaged: {one.failure}")
         for one in protection.damaged_copies(conn)
     ]
@@ -93,6 +101,10 @@ def _late(one: Standing, now: datetime) -> Trouble:
         f"The newest verified backup of {one.label} is of {at:%Y-%m-%d %H:%M} UTC, {age} ago when this was noticed."
     )
     return Trouble(LATE, one.tenant_id or one.label, detail)
+
+
+def _because(one: StoreCopies) -> str:
+    return f": {one.failure.rstrip('.')}" if one.failure else ""
 
 
 def _hours(age: timedelta) -> str:

@@ -1,6 +1,6 @@
 """What a restore puts into a new database: a backup's dump, or a moment of a recovered server."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -127,12 +127,12 @@ class BackupContent:
 
 @dataclass(slots=True)
 class MomentContent:
-    """A database as it was at a moment, in a recovered server."""
+    """A database as it was at a moment, in a server that `recovered` waits for."""
 
     platform: Platform
     store: Store
     source: Tenant
-    recovered: Recovered
+    recovered: Callable[[], Recovered]
     at: datetime
     copied: Copied | None = None
     named: list[ReceiptCopy] = field(default_factory=list[ReceiptCopy])
@@ -155,9 +155,10 @@ class MomentContent:
     def load(self, target: Place, watch: Watch = unwatched) -> None:
         """Copy from the recovered server, uncounted."""
         del watch
-        with self.recovered.session() as session:
+        recovered = self.recovered()
+        with recovered.session() as session:
             self.named = receipts.list_receipts(session)
-            self.copied = copy_content(self.platform, Original(session, self.recovered.target), target)
+            self.copied = copy_content(self.platform, Original(session, recovered.target), target)
 
     def compare(self, target: Place) -> None:
         """Compare with what the recovered server holds."""

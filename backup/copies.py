@@ -28,6 +28,7 @@ from .records import Backup
 from .stores.contract import Store
 from .stores.opening import open_store, stores_for
 from .subject import identity_of
+from .writing import writing
 
 PIECE = 1 << 20  # bytes
 FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(hours=1)
@@ -142,33 +143,49 @@ def _taking(platform: Platform, tenant_id: str | None) -> list[StoreSettings]:
 
 def _fill(platform: Platform, described: StoreSettings, now: datetime) -> tuple[int, str | None]:
     with platform.control.begin() as conn:
-        copy_queries.add_missing(conn, described.name, described.region)
+        copy_queries.add_missing(conn, described.name, described.region, now)
         missing = copy_queries.due(conn, described.name, now)
-    count = 0
+    count, failure = 0, None
     for one in missing:
         try:
-            target = open_store(platform.settings, described.name)
-            _copy(platform, one.backup_id, target)
+            _copy(platform, one.backup_id, described.name)
         except StrongroomError as error:
             pause = min(FIRST_RETRY * 2 ** min(one.attempts, 10), LAST_RETRY)
             with platform.control.begin() as conn:
                 copy_queries.mark_failed(conn, one.backup_id, described.name, str(error), now + pause)
             _logger.warning("The backup %s is not in the store %s yet: %s", one.backup_id, described.name, error)
-            if isinstance(error, FailedError):  # so would be the next
-                return count, str(error)
+            failure = str(error)
+            if isinstance(error, FailedError) and not _answers(platform, described.name):
+                break
             continue
         with platform.control.begin() as conn:
             copy_queries.mark_stored(conn, one.backup_id, described.name, datetime.now(UTC))
         count += 1
-    return count, None
+    return count, failure
 
 
-def _copy(platform: Platform, backup_id: str, target: Store) -> None:
-    """Copy keys, receipts, dump, and the descriptor last: what has one is whole."""
+def _answers(platform: Platform, name: str) -> bool:
+    """Say whether it is worth while to go on with the next backup: it was the other store that failed."""
+    try:
+        next(open_store(platform.settings, name).list("check"), None)
+    except StrongroomError:
+        return False
+    return True
+
+
+def _copy(platform: Platform, backup_id: str, name: str) -> None:
     with platform.control.connect() as conn:
-        backup = catalogue.by_id(conn, backup_id)
-    source = holding(platform, backup)
-    keycopies.ensure(platform, backup.tenant_id, target.name)
+        tenant_id = catalogue.by_id(conn, backup_id).tenant_id
+    with writing(platform, tenant_id):  # no erasure is at work, nor begins one
+        with platform.control.connect() as conn:
+            backup = catalogue.by_id(conn, backup_id)
+        target = open_store(platform.settings, name)
+        keycopies.ensure(platform, tenant_id, name)
+        _copy_objects(platform, backup, holding(platform, backup), target)
+
+
+def _copy_objects(platform: Platform, backup: Backup, source: Store, target: Store) -> None:
+    """Copy receipts, dump, and the descriptor last: what has one is whole."""
     if backup.object is None or backup.sha256 is None:
         raise NotFoundError(f"The backup {backup.id} has no object.")
     descriptor_name = names.descriptor_object(backup.object)

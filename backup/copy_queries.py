@@ -33,16 +33,18 @@ def record(conn: Connection, backup_id: str, stored_in: str, pending_in: Sequenc
     )
 
 
-def add_missing(conn: Connection, store: str, region: str) -> int:
+def add_missing(conn: Connection, store: str, region: str, now: datetime) -> int:
     """Record that a store is to get what it lacks: it was added later. An empty `region` takes all."""
     wanted = (
-        select(backup.c.id, literal(store), literal(PENDING))
+        select(backup.c.id, literal(store), literal(PENDING), literal(now))
         .select_from(backup.outerjoin(tenant, tenant.c.id == backup.c.tenant_id))
         .where(backup.c.state.in_(_WHOLE), backup.c.object.is_not(None))
     )
     if region:
         wanted = wanted.where(or_(tenant.c.id.is_(None), tenant.c.region_id == region))
-    query = insert(backup_copy).from_select(["backup_id", "store", "state"], wanted).on_conflict_do_nothing()
+    query = (
+        insert(backup_copy).from_select(["backup_id", "store", "state", "next_try_at"], wanted).on_conflict_do_nothing()
+    )
     return conn.execute(query).rowcount
 
 

@@ -22,7 +22,7 @@ from .stores.contract import Store
 from .stores.opening import described, open_keys
 from .stores.separation import keys_url
 
-_CLOCKS = timedelta(days=1)  # by which those of a store and of this machine may differ
+_CLOCKS = timedelta(minutes=10)  # by which those of a store and of this machine may differ
 _DESTROYED = {
     "tenant": select(tenant.c.id).where(tenant.c.state == "erased"),
     "placement": select(placement.c.id).where(placement.c.state == "dropped"),
@@ -40,14 +40,15 @@ def ensure(platform: Platform, tenant_id: str | None, store: str) -> None:
     if is_own(settings, described(settings, store)):
         return
     place = open_keys(settings, store)
-    needed = [("platform", "platform")] + ([("tenant", tenant_id)] if tenant_id else [])
-    for kind, name in needed:
-        path = settings.keys_dir / kind / f"{name}.json"
-        try:
-            content = read_private(path)
-        except FileNotFoundError:
-            raise NotFoundError(f"The key store has no {kind} keys of that name: {name}.") from None
-        _put(place, f"{platform.keys.master_id}/{kind}/{name}.json", content)
+    for kind, name in [("platform", "platform")] + ([("tenant", tenant_id)] if tenant_id else []):
+        _bring(platform, place, kind, name)
+
+
+def publish(platform: Platform, kind: str, name: str) -> None:
+    """Put one object of the key store into every store. Raises `FailedError`, `NotFoundError`."""
+    for store in platform.settings.backup_stores:
+        if not is_own(platform.settings, store):
+            _bring(platform, open_keys(platform.settings, store.name), kind, name)
 
 
 def sync(platform: Platform) -> int:
@@ -89,6 +90,14 @@ def is_own(settings: Settings, store: StoreSettings) -> bool:
     return store.scheme == "file" and folder_of(keys_url(store)).resolve() == settings.key_copies_dir.resolve()
 
 
+def _bring(platform: Platform, place: Store, kind: str, name: str) -> None:
+    try:
+        content = read_private(platform.settings.keys_dir / kind / f"{name}.json")
+    except FileNotFoundError:
+        raise NotFoundError(f"The key store has no {kind} keys of that name: {name}.") from None
+    _put(place, f"{platform.keys.master_id}/{kind}/{name}.json", content)
+
+
 def _remove_all(place: Store, kind: str, name: str) -> list[str]:
     """Those of former master keys too: whoever still has one could open them."""
     wanted = f"/{kind}/{name}.json"
@@ -107,7 +116,7 @@ def _sync_one(platform: Platform, store: StoreSettings) -> int:
                 changed += _put(place, name, read_private(path))
         except FileNotFoundError:  # destroyed meanwhile
             continue
-    gone = set(there) - set(here)
+    gone = set(there) - set(here) | {name for name, path in here.items() if not path.exists()}
     return changed + (_remove_destroyed(platform, store, gone) if gone else 0)
 
 

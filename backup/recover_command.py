@@ -12,9 +12,10 @@ from ..provisioning.opening import open_home
 from . import names
 from .recovery import identity
 from .recovery.keys import Escrow
-from .recovery.place import label, open_place, read_place
+from .recovery.place import label, read_place
 from .recovery.recover import PARALLEL, Order, recover
 from .recovery.watching import Watch
+from .stores.opening import open_place
 
 _LISTED = {
     "slug": "WORKSPACE",

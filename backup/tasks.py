@@ -9,7 +9,7 @@ from ..config.errors import StrongroomError, VerificationError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
 from ..platform.jobs.app import BACKUP, UPKEEP, defer_in, periodic, task
-from . import alarms, copy_checks, scrub
+from . import alarms, copies, copy_checks, keycopies, scrub
 from .collect import collect
 from .runs import due_now, run_many, verify_one
 from .scratch import ScratchPool
@@ -80,6 +80,15 @@ def read_again(platform: Platform) -> None:
             _logger.warning("%s", error)
     if bad or unproved:
         alarms.check_now(platform)
+
+
+@periodic("*/5 * * * *", "backup.copies", UPKEEP)
+def copy_to_stores(platform: Platform) -> None:
+    """Have every store hold the backups and the keys that it is to have."""
+    changed = keycopies.sync(platform)
+    copied = copies.replicate(platform).copied
+    if changed or copied:
+        _logger.info("Copied to other stores: %d backups, %d key objects.", copied, changed)
 
 
 def _run(platform: Platform, tenant_id: str | None) -> None:

@@ -11,9 +11,10 @@ from ..config.errors import StrongroomError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform, open_platform
 from ..platform.jobs import queries as jobs
-from ..platform.metrics.queries import last_isolation_verification
-from ..platform.metrics.records import Verification
+from ..platform.metrics.queries import last_isolation_verification, store_copies
+from ..platform.metrics.records import StoreCopies, Verification
 from ..platform.protection import queries as protection
+from ..platform.protection.policy import TOLERANCE
 from ..platform.protection.records import Damaged, Lacking, Standing, late
 from ..platform.servers import queries as servers
 from ..platform.tenants import queries as tenants
@@ -89,6 +90,19 @@ def backup_check(
 def _few(names: list[str]) -> str:
     more = len(names) - _MOST_NAMED
     return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def stores_check(names: Sequence[str], found: list[StoreCopies], interval: timedelta, now: datetime) -> Check:
+    """Whether every store of the settings has the backups that it is to have; a copy may be as late as a backup."""
+    limit = now - interval - TOLERANCE
+    by_name = {one.store: one for one in found}
+    known = [by_name.get(name, StoreCopies(name, 0, 0, None, None)) for name in names]
+    late = [one for one in known if one.waiting_since is not None and one.waiting_since < limit]
+    if late:
+        causes = [f"{one.store} lacks {one.waiting}{f' ({one.failure})' if one.failure else ''}" for one in late]
+        return Check("stores", ok=False, detail="; ".join(causes))
+    held = [f"{one.store} has {one.held}{f', waits for {one.waiting}' if one.waiting else ''}" for one in known]
+    return Check("stores", ok=True, detail="; ".join(held))
 
 
 def isolation_check(last: Verification | None, installed: datetime, now: datetime) -> Check:
@@ -170,6 +184,14 @@ def _backups(platform: Platform) -> Check:
         return backup_check(standings, protection.damaged(conn), protection.lacking(conn), now)
 
 
+def _stores(platform: Platform) -> Check:
+    with platform.control.connect() as conn:
+        found = store_copies(conn)
+    settings = platform.settings
+    names = [store.name for store in settings.backup_stores]
+    return stores_check(names, found, settings.backup_interval, datetime.now(UTC))
+
+
 def _archive(platform: Platform) -> Check:
     ok, detail = archive_standing(platform, datetime.now(UTC))
     return Check("archive", ok=ok, detail=detail)
@@ -202,6 +224,7 @@ _PARTS: dict[str, Callable[[Platform], Check]] = {
     "keys": _keys,
     "worker": _worker,
     "backups": _backups,
+    "stores": _stores,
     "archive": _archive,
     "isolation": _isolation,
     "connections": _connections,

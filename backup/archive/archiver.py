@@ -24,7 +24,7 @@ from . import names, pieces
 from .places import archive_store
 from .window import key_dies_at
 
-_IDLE_SECONDS = 0.25
+_IDLE_SECONDS = 0.1
 _PAUSE_SECONDS = (1.0, 60.0)  # after a failure, doubled each time up to the second
 
 _logger = logging.getLogger(__name__)

@@ -58,7 +58,11 @@ class EmbeddedArchive:
         store = archive_store(self.platform.settings, base.store)
         descriptor = self._descriptor(store, base)
         feeder = Feeder(
-            self._log(store, base), descriptor.segment_bytes, last, partial(archive_once, self.platform.settings)
+            log=self._log(store, base),
+            segment_bytes=descriptor.segment_bytes,
+            first=descriptor.start_wal,
+            last=last,
+            help_along=partial(archive_once, self.platform.settings),
         )
         fill = partial(self._fill, store, base, descriptor, database, progress)
         try:

@@ -17,6 +17,7 @@ from . import names, pieces
 _AHEAD = 6  # pieces of 16 MB
 _PARALLEL = 3
 _POLL_SECONDS = 0.005
+_RETRY_SECONDS = 0.05
 _LACKS = "The archive lacks the piece {piece} of the log: there is no way to that time."
 _WAIT_SECONDS = 120.0  # for a piece that PostgreSQL has finished just now
 
@@ -36,12 +37,23 @@ class Log:
     def read(self, piece: str) -> bytes:
         """Return a piece. Raises `NotFoundError`, `VerificationError`, `KeyMissingError`."""
         store, name, day = self._locate(piece)
-        with store.open(name) as file:
-            sealed = file.read()
+        try:
+            with store.open(name) as file:
+                sealed = file.read()
+        except NotFoundError as error:
+            raise VerificationError(_LACKS.format(piece=piece)) from error
         return pieces.unseal(self.origin, piece, sealed, self.keys.archive(day))
 
+    def has(self, piece: str) -> bool:
+        """Say whether the archive holds a piece by now."""
+        try:
+            self._locate(piece)
+        except NotFoundError:
+            return False
+        return True
+
     def goes_on_after(self, piece: str) -> bool:
-        """Say whether the archive holds a later piece."""
+        """Say whether the archive was seen to hold a later piece."""
         with self._lock:
             return any(name > piece for name in self._found if names.is_segment(name))
 
@@ -73,19 +85,20 @@ class Log:
 
 @dataclass
 class Feeder:
-    """Gives what is asked for, until the block of `running` ends.
+    """Fetches ahead from `first` on and gives what is asked for, until the block of `running` ends.
 
     `last`: the piece that PostgreSQL has ended for this; what comes before it and is not there yet is waited for, and
-    `help_along` is called meanwhile.
+    `help_along` is called meanwhile. None: the archive ends where it ends.
     """
 
     log: Log
     segment_bytes: int
+    first: str
     last: str | None
     help_along: Callable[[], object]
     error: StrongroomError | None = None
-    given: int = 0
-    _fetched: dict[str, Future[bytes]] = field(default_factory=dict[str, "Future[bytes]"])
+    _fetching: dict[str, Future[None]] = field(default_factory=dict[str, "Future[None]"])
+    _waiting_since: float | None = None
 
     @contextmanager
     def running(self, room: Room) -> Generator[None]:
@@ -105,57 +118,73 @@ class Feeder:
                 thread.join()
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def fetch_ahead(self, pool: ThreadPoolExecutor, piece: str) -> None:
-        """Begin to fetch a piece and those after it."""
-        for _ in range(_AHEAD):
-            if self.last is not None and piece > self.last:
-                return
-            if piece not in self._fetched:
-                self._fetched[piece] = pool.submit(self.log.read, piece)
-            piece = names.next_segment(piece, self.segment_bytes)
-
     def _feed(self, room: Room, pool: ThreadPoolExecutor, done: threading.Event) -> None:
+        coming = self.first
         while not done.is_set():
-            asked = room.asked()
-            for piece in asked:
-                self._answer(room, pool, piece, done)
-            if not asked:
-                done.wait(_POLL_SECONDS)
+            coming = self._fetch_ahead(room, pool, coming)
+            for piece in room.asked():
+                self._serve(room, pool, piece, done)
+            done.wait(_POLL_SECONDS)
 
-    def _answer(self, room: Room, pool: ThreadPoolExecutor, piece: str, done: threading.Event) -> None:
-        try:
-            content = self._piece(pool, piece, done) if names.is_segment(piece) else None
-        except StrongroomError as error:
-            self.error, content = self.error or error, None
-        if content is None:
+    def _fetch_ahead(self, room: Room, pool: ThreadPoolExecutor, coming: str) -> str:
+        """Begin to fetch what will be asked for, and return where to go on; never far beyond what is missing yet."""
+        self._fetching = {piece: future for piece, future in self._fetching.items() if not _is_given(future)}
+        while len(self._fetching) + room.stock() < _AHEAD and not self._is_beyond(coming):
+            self._begin(room, pool, coming)
+            coming = names.next_segment(coming, self.segment_bytes)
+        return coming
+
+    def _serve(self, room: Room, pool: ThreadPoolExecutor, piece: str, done: threading.Event) -> None:
+        """See to it that a piece that PostgreSQL waits for comes, or that it hears that there is none."""
+        if not names.is_segment(piece) or self._is_beyond(piece):
             room.refuse(piece)
-        else:
-            room.give(piece, content)
-            self.given += 1
+            return
+        future = self._fetching.get(piece) or self._begin(room, pool, piece)
+        if not future.done() or _is_given(future):
+            return
+        del self._fetching[piece]
+        try:
+            self._judge(piece, future)
+        except StrongroomError as error:
+            self.error = self.error or error
+            room.refuse(piece)
+            return
+        if self.last is None and not self.log.has(piece):
+            room.refuse(piece)
+            return
+        with suppress(StrongroomError, OSError):  # it is the archiver's to complain
+            self.help_along()
+        done.wait(_RETRY_SECONDS)
 
-    def _piece(self, pool: ThreadPoolExecutor, piece: str, done: threading.Event) -> bytes | None:
-        """Return a piece; None if the archive ends before it."""
-        deadline = time.monotonic() + _WAIT_SECONDS
-        while not done.is_set():
-            self.fetch_ahead(pool, piece)
-            if piece not in self._fetched:
-                return None
-            try:
-                return self._fetched.pop(piece).result()
-            except NotFoundError:
-                if self.log.goes_on_after(piece):
-                    raise VerificationError(_LACKS.format(piece=piece)) from None
-                if self.last is None:
-                    return None
-                self._check_patience(piece, deadline)
-            with suppress(StrongroomError, OSError):  # it is the archiver's to complain
-                self.help_along()
-            done.wait(0.05)
-        return None
+    def _begin(self, room: Room, pool: ThreadPoolExecutor, piece: str) -> "Future[None]":
+        self._fetching[piece] = pool.submit(self._fetch, room, piece)
+        return self._fetching[piece]
 
-    def _check_patience(self, piece: str, deadline: float) -> None:
-        if time.monotonic() > deadline:
+    def _fetch(self, room: Room, piece: str) -> None:
+        room.give(piece, self.log.read(piece))
+
+    def _is_beyond(self, piece: str) -> bool:
+        return self.last is not None and piece > self.last
+
+    def _judge(self, piece: str, future: "Future[None]") -> None:
+        """Return if a piece may still come. Raises what is wrong otherwise."""
+        error = future.exception()
+        if isinstance(error, StrongroomError) and not isinstance(error, NotFoundError):
+            raise error
+        if not isinstance(error, NotFoundError):
+            raise FailedError(f"The piece {piece} of the log cannot be read: {error}.") from error
+        goes_on = self.log.goes_on_after(piece)  # asked first: a piece is stored before the ones after it
+        if self.log.has(piece):
+            return
+        if goes_on:
+            raise VerificationError(_LACKS.format(piece=piece))
+        self._waiting_since = self._waiting_since or time.monotonic()
+        if time.monotonic() - self._waiting_since > _WAIT_SECONDS:
             raise FailedError(
                 f"The piece {piece} of the log is not in the archive after {_WAIT_SECONDS:.0f} s; is the archiver at "
                 "work? Run: strongroom status"
             )
+
+
+def _is_given(future: "Future[None]") -> bool:
+    return future.done() and not future.cancelled() and future.exception() is None

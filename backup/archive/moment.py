@@ -4,6 +4,8 @@ All others go on meanwhile: the server of that time is a throw-away one, and the
 """
 
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -19,9 +21,9 @@ from ...provisioning.create import tenant_lock
 from ...provisioning.locking import held
 from ...provisioning.spares import spare_lock
 from ..content import MomentContent
+from ..copies import making_store
 from ..progress import Event, Progress, silent
 from ..restore import STEPS, Order, land, source_of
-from ..stores.opening import open_store
 from .embedded import EmbeddedArchive
 from .source import LogArchive
 
@@ -74,8 +76,11 @@ def restore_at(
         server, placement = _placement_at(platform, source, at)
         archive = archive_of(platform, server)
         _check_window(archive, server, at)
-        with archive.recovered(placement.database, at, _about(slug, progress)) as recovered:
-            content = MomentContent(platform, open_store(platform.settings), source, recovered, at)
+        # The new database is made while the server of that time comes up. Whatever fails, the other is waited for.
+        with ExitStack() as stack, ThreadPoolExecutor(1, "recovery") as beside:
+            recovered = archive.recovered(placement.database, at, _about(slug, progress))
+            coming = beside.submit(stack.enter_context, recovered)
+            content = MomentContent(platform, making_store(platform, source.id), source, coming.result, at)
             work = land(platform, Order(source, content, as_slug, operator), pid, progress)
     assert work.result is not None
     retired = None if as_slug else source.placement_id

@@ -10,6 +10,6 @@ def archive_store_name(settings: Settings) -> str:
     return described(settings).name
 
 
-def archive_store(settings: Settings, name: str | None = None, *, pruning: bool = False) -> Store:  # noqa: ARG001
+def archive_store(settings: Settings, name: str | None = None, *, pruning: bool = False) -> Store:
     """Return that store, or the one of that name, in which an older base backup lies; `pruning`: to remove from it."""
-    return open_store(settings, name)
+    return open_store(settings, name, pruning=pruning)

@@ -5,8 +5,10 @@ Each step notes what it is about to destroy, destroys it, and looks whether it i
 
 from ...config.errors import FailedError
 from ...platform.keys.blobs import open_blobs
+from ...platform.keys.store import TOMBSTONES
 from ...platform.tenants.records import Placement
 from ...provisioning.placements import drop_placement
+from .. import keycopies
 from . import queries
 from .records import Document
 from .work import Work, now_text
@@ -33,21 +35,25 @@ def destroy_keys(work: Work) -> None:
     owners = [work.tenant.id, *work.half_made()]
     wanted = [*(("tenant", one) for one in owners), *(("placement", one) for one in logins)]
     work.note("keys", {f"{kind}/{name}": {"kind": kind, "id": name} for kind, name in wanted})
+    keycopies.publish(work.platform, TOMBSTONES, work.tenant.id)  # a recovery from any store must find it
     for owner in owners:
         keys.destroy_tenant(owner)
     for login in logins:
         keys.destroy_placement(login)
     keys.forget()
     for kind, name in wanted:
+        keycopies.destroy(work.platform, kind, name)
         _note_gone(work, kind, name)
 
 
 def _note_gone(work: Work, kind: str, name: str) -> None:
     """Raise `FailedError` if a place still has the object."""
+    settings = work.platform.settings
     places = work.platform.keys.places(kind, name)
     if left := [path for path in places if path.exists()]:
         raise FailedError(f"The key object {left[0]} is still there after it was destroyed.")
-    facts = {"places": ["key store", "second copy"], "destroyed_at": now_text()}
+    stores = [f"store “{one.name}”" for one in settings.backup_stores if not keycopies.is_own(settings, one)]
+    facts = {"places": ["key store", "second copy", *stores], "destroyed_at": now_text()}
     if "destroyed_at" not in work.detail["keys"][f"{kind}/{name}"]:
         work.note("keys", {f"{kind}/{name}": facts})
 

@@ -28,7 +28,7 @@ def delete_copies(work: Work) -> None:
         given_to = queries.stores_of(conn, work.tenant.id)
     configured = work.platform.settings.backup_stores
     for settings in configured:
-        store = open_store(work.platform.settings, settings.name)
+        store = open_store(work.platform.settings, settings.name, pruning=True)
         _delete_in(work, settings, store, catalogue)
     known = {settings.name for settings in configured}
     work.note("lost_stores", {name: {} for name in given_to if name not in known})
@@ -38,7 +38,7 @@ def clear_again(platform: Platform, tenant_id: str) -> int:
     """Delete what turned up in the stores after an erasure; return how many objects."""
     count = 0
     for settings in platform.settings.backup_stores:
-        store = open_store(platform.settings, settings.name)
+        store = open_store(platform.settings, settings.name, pruning=True)
         free = [one for one in store.list(names.folder(tenant_id)) if _locked_until(settings, one) is None]
         count += sum(store.delete(one.name) for one in free)
         count += sum(store.delete_abandoned(one.name) for one in list(_unfinished(store, tenant_id)))

@@ -18,10 +18,10 @@ from ...provisioning.opening import open_home
 from ...provisioning.postgres.programs import client_environment, find_bindir
 from .. import names
 from ..header import timestamp
+from ..stores.opening import Place
 from ..verify import read_dump
 from .control import whole_backups
 from .keys import Escrow, prove, unwrap
-from .place import Place
 
 CONTROL = "control"
 SHOWN = "backup.identity.shown"

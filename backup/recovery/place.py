@@ -1,23 +1,12 @@
 """Where a recovery reads from: the folder or address that `--from` names."""
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ...config.errors import CallError, FailedError, NotFoundError, RefusedError
-from ...config.stores import LOCAL, SCHEMES, StoreSettings, local_store, read_stores
-from ..stores.contract import Store
-from ..stores.local import LocalStore
+from ...config.errors import CallError, NotFoundError, RefusedError
+from ...config.stores import LOCAL, SCHEMES, StoreSettings, read_stores
 
 _RECOVERED = "recovered"  # name of a store that no settings named yet
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """An opened store: the backups, and the wrapped copies of the key store."""
-
-    backups: Store
-    keys: Store
 
 
 def read_place(home: Path, source: str, keys: str | None = None, credentials: Path | None = None) -> StoreSettings:
@@ -40,16 +29,6 @@ def same_place(one: StoreSettings, other: StoreSettings) -> bool:
     if one.scheme == other.scheme == "file":
         return one.folder.resolve() == other.folder.resolve()
     return one.url.rstrip("/") == other.url.rstrip("/")
-
-
-def open_place(store: StoreSettings) -> Place:
-    """Return the opened store."""
-    if store.scheme != "file":
-        raise FailedError(f"Backups can be recovered from a folder only; copy {store.url} to a disk first.")
-    keys = store.folder / "keys"
-    if store.keys_url:
-        keys = replace(local_store(store.folder), url=store.keys_url).folder
-    return Place(LocalStore(store.folder / "store"), LocalStore(keys))
 
 
 def label(store: StoreSettings, *, keys: bool = False) -> str:

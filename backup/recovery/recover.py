@@ -22,11 +22,12 @@ from ...provisioning.postgres.places import check_home
 from .. import catalogue
 from ..header import timestamp
 from ..records import BackupState
+from ..stores.opening import Place, open_place
 from . import control, journal, leftovers, workspaces
 from .adopt import adopt
 from .journal import Journal
 from .keys import Escrow, bring_keys, prove
-from .place import Place, label, open_place, refuse_inside
+from .place import label, refuse_inside
 from .report import Report
 from .settings_file import keep_settings, named
 from .watching import Watch

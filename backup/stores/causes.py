@@ -9,9 +9,11 @@ from contextlib import contextmanager
 
 from ...config.errors import FailedError, StrongroomError
 
+NO_BUCKET = "no such bucket"
+
 # Looked for in the order given, in lower case. Codes: docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _CAUSES: tuple[tuple[str, str], ...] = (
-    (r"nosuchbucket|containernotfound|bucket does not exist|not found: bucket", "no such bucket"),
+    (r"nosuchbucket|containernotfound|bucket does not exist|not found: bucket", NO_BUCKET),
     (r"invalidaccesskeyid|signaturedoesnotmatch|authenticationfailed", "the credentials are not accepted"),
     (r"unauthenticated|expiredtoken|invalidtoken|\b401\b", "the credentials are not accepted"),
     (r"no authentication methods|authentication failed|bad authentication", "the credentials are not accepted"),
@@ -38,7 +40,14 @@ def answering(store: str, doing: str, *failures: type[BaseException]) -> Generat
     except StrongroomError:
         raise
     except failures as error:
+        if cause(error) == NO_BUCKET:
+            raise no_bucket(store) from None
         raise FailedError(f"The backup store “{store}” could not {doing}: {cause(error)}.") from None
+
+
+def no_bucket(store: str) -> FailedError:
+    """Return the error for a store whose bucket was never made, or is gone."""
+    return FailedError(f"The backup store “{store}” has no bucket; run: strongroom store init {store}")
 
 
 def cause(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from ...platform.keys.objects import read_private
 _KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
     "s3": (
         frozenset({"access_key_id", "secret_access_key"}),
-        frozenset({"session_token", "region", "ca_certificate"}),
+        frozenset({"session_token", "region", "endpoint", "ca_certificate"}),
     ),
     "gs": (frozenset({"service_account_key"}), frozenset()),
     "az": (

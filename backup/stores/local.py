@@ -5,6 +5,7 @@ Temporary file → fsync → link (fails if the name is taken) → fsync of the 
 
 import os
 import secrets
+import stat
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -57,7 +58,12 @@ class LocalStore:
 
     def exists(self, name: str) -> bool:
         """Say whether the object is there."""
-        return self._path(name).is_file()
+        try:
+            return stat.S_ISREG(self._path(name).stat().st_mode)
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise FailedError(f"The object {name} of the backup store cannot be read: {error.strerror}.") from error
 
     def list(self, prefix: str = "") -> Iterator[StoredObject]:
         """Yield the objects in the folder `prefix` and below, sorted by name."""

@@ -16,8 +16,8 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import ObjectStore
 
-from ...config.errors import FailedError, StrongroomError
-from .causes import answering, cause
+from ...config.errors import StrongroomError
+from .causes import NO_BUCKET, answering, cause, no_bucket
 from .contract import ObjectWriter, StoredObject, check_name, missing, taken
 
 PART = 10 << 20  # bytes; S3 takes at most 10,000 parts, so an object has at most 97 GiB
@@ -186,8 +186,8 @@ class BucketStore:
 
     def _require_bucket(self, error: FileNotFoundError) -> None:
         """Raise `FailedError` if it is the bucket that is missing."""
-        if cause(error) == "no such bucket":
-            raise FailedError(f"The backup store “{self.name}” has no bucket; run: strongroom store init {self.name}")
+        if cause(error) == NO_BUCKET:
+            raise no_bucket(self.name)
 
 
 class _Writer:

@@ -34,12 +34,12 @@ class Access:
 
     def __init__(self, store: StoreSettings, credentials: Credentials, patience: Patience) -> None:
         """Raises `CallError` for an endpoint without TLS, unless it is on this machine."""
-        endpoint = urlsplit(store.endpoint)
+        self._endpoint = store.endpoint or credentials.get("endpoint")
+        endpoint = urlsplit(self._endpoint)
         if endpoint.scheme == "http" and endpoint.hostname not in _LOCAL_HOSTS:
             raise CallError(f"The endpoint of the backup store “{store.name}” must begin with https.")
         self.name = store.name
         self.region = credentials.get("region", DEFAULT_REGION)
-        self._endpoint = store.endpoint
         self._credentials = credentials
         self._patience = patience
         self._making = threading.Lock()

@@ -26,7 +26,7 @@ SERVICE_ROLES = ("strongroom_control", "strongroom_provisioner", "strongroom_mig
 SERVER_ROLES = SERVICE_ROLES[1:]  # what an external server needs: the control database is not there
 _KINDS = ("platform", "service", "server", "placement", "tenant", "erased", "archive")
 PLATFORM_OBJECT = "platform"
-_BURIED = "erased"  # kind of the tombstones: ids of accounts that must never have keys again
+TOMBSTONES = "erased"  # kind of the tombstones: ids of accounts that must never have keys again
 
 Record = TypeVar("Record")
 
@@ -103,7 +103,7 @@ class KeyStore:
 
         Raises `RefusedError` for a tenant that was erased.
         """
-        if self._objects.path(_BURIED, tenant_id).exists():
+        if self._objects.path(TOMBSTONES, tenant_id).exists():
             raise RefusedError(f"The account {tenant_id} was erased; nothing gets keys under its id again.")
         payload = self._objects.create("tenant", tenant_id, TenantKeys.generate(tenant_id).payload())
         return TenantKeys.load(tenant_id, payload)
@@ -121,14 +121,14 @@ class KeyStore:
 
         It stands in the key store because an older copy of the control database does not know of the erasure.
         """
-        kept = self._objects.create(_BURIED, tenant_id, {"at": buried_at.isoformat()})
+        kept = self._objects.create(TOMBSTONES, tenant_id, {"at": buried_at.isoformat()})
         return datetime.fromisoformat(kept["at"])
 
     def buried(self) -> dict[str, datetime]:
         """Return the ids of the tenants that were erased, and when that began."""
         return {
-            tenant_id: datetime.fromisoformat(self._objects.read(_BURIED, tenant_id)["at"])
-            for tenant_id in self._objects.names(_BURIED)
+            tenant_id: datetime.fromisoformat(self._objects.read(TOMBSTONES, tenant_id)["at"])
+            for tenant_id in self._objects.names(TOMBSTONES)
         }
 
     def places(self, kind: str, name: str) -> tuple[Path, Path]:
@@ -225,10 +225,10 @@ class KeyStore:
     def _destroy_buried(self) -> int:
         """Destroy what an older copy of the keys has brought back of tenants that were erased; return how many."""
         back = [
-            one for one in self._objects.names(_BURIED) if any(path.exists() for path in self.places("tenant", one))
+            one for one in self._objects.names(TOMBSTONES) if any(path.exists() for path in self.places("tenant", one))
         ]
         for tenant_id in back:
-            self._objects.read(_BURIED, tenant_id)  # raises unless it was we who put it there
+            self._objects.read(TOMBSTONES, tenant_id)  # raises unless it was we who put it there
             self.destroy_tenant(tenant_id)
         return len(back)
 

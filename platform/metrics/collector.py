@@ -50,8 +50,14 @@ class ControlDatabaseCollector(Collector):
         found: list[Metric] = []
         try:
             with self._engine.connect() as conn:
-                found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
-                found += _backups(conn, self._settings)
+                found = [
+                    *_registry(queries.leases(conn)),
+                    *_servers(conn),
+                    *_states(conn),
+                    *_proofs(conn),
+                    *_stores(conn),
+                    *_backups(conn, self._settings),
+                ]
         except (StrongroomError, SQLAlchemyError):
             found = []  # half of them would look like a change
         yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)
@@ -129,6 +135,23 @@ def _states(conn: Connection) -> Iterator[Metric]:
     for state, count in queued.items():
         waiting.add_metric([state], count)
     return iter((tenants, waiting))
+
+
+def _stores(conn: Connection) -> Iterator[Metric]:
+    held = GaugeMetricFamily("strongroom_backup_store_backups", "Backups in a store", labels=["store"])
+    waiting = GaugeMetricFamily(
+        "strongroom_backup_store_waiting", "Backups that are still to be copied to a store", labels=["store"]
+    )
+    lag = GaugeMetricFamily(
+        "strongroom_backup_store_lag_seconds", "Age of the oldest backup that a store still lacks", labels=["store"]
+    )
+    now = datetime.now(UTC)
+    for copies in queries.store_copies(conn):
+        held.add_metric([copies.store], copies.held)
+        waiting.add_metric([copies.store], copies.waiting)
+        since = copies.waiting_since
+        lag.add_metric([copies.store], (now - since).total_seconds() if since else 0)
+    return iter((held, waiting, lag))
 
 
 def _proofs(conn: Connection) -> Iterator[Metric]:

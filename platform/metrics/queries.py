@@ -2,10 +2,20 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, select
 
-from ..control.tables import backup, base_backup, connection_lease, placement, process, server, tenant, verification
-from .records import Lease, ServerPlaces, Verification
+from ..control.tables import (
+    backup,
+    backup_copy,
+    base_backup,
+    connection_lease,
+    placement,
+    process,
+    server,
+    tenant,
+    verification,
+)
+from .records import Lease, ServerPlaces, StoreCopies, Verification
 
 _LEASES = (
     select(
@@ -28,6 +38,20 @@ _SPARES = (
 _SERVERS = select(server.c.name, server.c.connection_limit, _DATABASES, _SPARES).order_by(server.c.name)
 _TENANTS = select(tenant.c.state, func.count()).group_by(tenant.c.state)
 _NEWEST_VERIFIED = select(func.max(backup.c.verified_at)).where(backup.c.kind == "tenant")
+_held_there = backup_copy.c.state == "stored"
+_waits = and_(~_held_there, backup.c.state.in_(("stored", "verified")))
+_COPIES = (
+    select(
+        backup_copy.c.store,
+        func.count().filter(_held_there),
+        func.count().filter(_waits),
+        func.min(backup.c.started_at).filter(_waits),
+        func.max(backup_copy.c.failure).filter(_waits),
+    )
+    .join(backup, backup.c.id == backup_copy.c.backup_id)
+    .group_by(backup_copy.c.store)
+    .order_by(backup_copy.c.store)
+)
 _NEWEST_BASE = (
     select(base_backup.c.server_name, func.max(base_backup.c.finished_at))
     .where(base_backup.c.state == "stored")
@@ -60,6 +84,11 @@ def tenants(conn: Connection) -> dict[str, int]:
 def newest_verified_backup(conn: Connection) -> datetime | None:
     """Return when the last backup of a tenant was proved; None before the first one."""
     return conn.execute(_NEWEST_VERIFIED).scalar_one()
+
+
+def store_copies(conn: Connection) -> list[StoreCopies]:
+    """Return what each backup store holds, by its name; of one that has never had anything there is no word."""
+    return [StoreCopies(*row) for row in conn.execute(_COPIES)]
 
 
 def newest_base_backups(conn: Connection) -> dict[str, datetime]:

@@ -57,6 +57,17 @@ class ServerPlaces:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreCopies:
+    """What a backup store holds and still waits for. `waiting_since`: start of the oldest backup that it lacks."""
+
+    store: str
+    held: int
+    waiting: int
+    waiting_since: datetime | None
+    failure: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """The newest verification of isolation."""
 

@@ -26,7 +26,7 @@ ASKED, GIVEN, MISSING = "asked", "given", "missing"
 _TEXT = f"""\
 #!/bin/sh
 while :; do
-    [ -e "../{GIVEN}/$1" ] && exec ln -f "../{GIVEN}/$1" "$2"
+    [ -e "../{GIVEN}/$1" ] && exec mv -f "../{GIVEN}/$1" "$2"
     [ -e "../{MISSING}/$1" ] && exit 1
     [ -e "../{ASKED}/$1" ] || : > "../{ASKED}/$1" || exit 1
     kill -0 "$PPID" 2>/dev/null || exit 1
@@ -56,13 +56,19 @@ class Room:
         return [piece for piece in asked if not (self.folder / GIVEN / piece).exists()]
 
     def give(self, piece: str, content: bytes) -> None:
-        """Hand over a piece of the log."""
+        """Hand over a piece of the log; the zeros of one that was ended early take no room."""
         draft = self.folder / f"{piece}.draft"
-        draft.write_bytes(content)
+        with draft.open("wb") as file:
+            file.write(content.rstrip(b"\0"))
+            file.truncate(len(content))
         draft.chmod(0o600)
         self.account.own(draft)
         draft.replace(self.folder / GIVEN / piece)
         (self.folder / ASKED / piece).unlink(missing_ok=True)
+
+    def stock(self) -> int:
+        """Return how many pieces are there that PostgreSQL has not taken yet."""
+        return len(list((self.folder / GIVEN).iterdir()))
 
     def refuse(self, piece: str) -> None:
         """Say that there is no such piece."""
@@ -78,7 +84,8 @@ Feed = Callable[[Room], AbstractContextManager[None]]
 def recovering(settings: Settings, role: str, until: datetime, fill: Fill, feed: Feed) -> Generator[ScratchServer]:
     """Yield an instance of the files that `fill` puts in its place, with the log that `feed` gives it up to `until`.
 
-    Connect to it as `role`. Raises what `fill` and `feed` raise, `UnavailableError` with the server's own reason.
+    The log may be fetched while the files still are. Connect to it as `role`. Raises what `fill` and `feed` raise,
+    `UnavailableError` with the server's own reason.
     """
     home = EmbeddedServer(settings)
     with exclusive(home.start_lock):
@@ -88,8 +95,10 @@ def recovering(settings: Settings, role: str, until: datetime, fill: Fill, feed:
         in_use.take()
     try:
         room = _prepare(folder, home.account)
-        fill(room)
-        yield _start(room, home.bindir, role, until, feed)
+        with feed(room):
+            fill(room)
+            server = _start(room, home.bindir, role, until)
+        yield server
     finally:
         scratch.remove(folder, home.account)
         in_use.close()
@@ -106,7 +115,7 @@ def _prepare(folder: Path, account: Account) -> Room:
     return room
 
 
-def _start(room: Room, bindir: Path, role: str, until: datetime, feed: Feed) -> ScratchServer:
+def _start(room: Room, bindir: Path, role: str, until: datetime) -> ScratchServer:
     cluster = Cluster(room.data, bindir, room.account)
     for name in ("recovery.signal", "postgresql.auto.conf"):  # what ALTER SYSTEM has set is for the real one
         file = room.data / name
@@ -119,6 +128,5 @@ def _start(room: Room, bindir: Path, role: str, until: datetime, feed: Feed) -> 
         configuration.throw_away_hba_text(role),
         configuration.ident_text(current_user(), role),
     )
-    with feed(room):
-        cluster.start(room.folder / "log")
+    cluster.start(room.folder / "log")
     return ScratchServer(room.folder, socket, bindir, user=role)

@@ -113,7 +113,7 @@ def test_the_certificate_on_paper_names_every_object_and_counts_its_pages(platfo
     pdf = render(Certificate(document))
     text = "".join(text_of(pdf).split())
     for one in (*store["objects"], *many):
-        assert one["object"].rpartition("/")[2] in text
+        assert str(one["object"]).rpartition("/")[2] in text
     assert all(one["sha256"] in text for one in store["objects"])
     assert all(one["database"] in text for one in document["databases"])
     assert document["signature"]["value"] in text

@@ -14,7 +14,8 @@ def settings_with(home: Path, text: str) -> tuple[Stanza, ...]:
 
 
 def test_a_table_for_each_server_names_its_stanza(tmp_path: Path) -> None:
-    text = '[[pgbackrest]]\nserver = "one"\nstanza = "main"\n[[pgbackrest]]\nserver = "two"\nstanza = "b"\nconfig = "c.conf"\n'
+    text = '[[pgbackrest]]\nserver = "one"\nstanza = "main"\n'
+    text += '[[pgbackrest]]\nserver = "two"\nstanza = "b"\nconfig = "c.conf"\n'
     assert settings_with(tmp_path, text) == (Stanza("one", "main", CONFIG), Stanza("two", "b", tmp_path / "c.conf"))
 
 
