@@ -77,11 +77,12 @@ def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
 
     What the archive of the log holds is none of a tenant's: `archive.expiry` ends it.
     """
+    # First the objects, then the entries: an entry is there before its object, however wrong the clock is.
+    tenants_own = (found for found in store.list() if not found.name.startswith(f"{ARCHIVE}/"))
+    old = [found for found in tenants_own if now - found.modified > GRACE]
     with platform.control.connect() as conn:
         dumps = catalogue.object_names(conn)
     known = dumps | {names.descriptor_object(dump) for dump in dumps}
-    tenants_own = (found for found in store.list() if not found.name.startswith(f"{ARCHIVE}/"))
-    old = [found for found in tenants_own if now - found.modified > GRACE]
     orphans = [found.name for found in old if found.name.endswith((".age", ".json")) and found.name not in known]
     unfinished = [found.name for found in store.abandoned() if now - found.modified > GRACE]
     return sum(map(store.delete, orphans)) + sum(map(store.delete_abandoned, unfinished))

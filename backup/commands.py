@@ -49,8 +49,8 @@ def run(invocation: Invocation, slugs: tuple[str, ...], *, due: bool, everything
     """Back up workspaces now, and prove each backup by a restore into a scratch server.
 
     A workspace that has not changed since its last verified backup is recorded as unchanged. Where the settings name
-    several stores, the backups are then copied to the others. Exit code 5 if a backup failed its verification, or
-    lacks receipts that were lost before it could copy them; the rest of it is good.
+    several stores, the backups are then copied to the others. Exit code 5 if a backup failed its verification, or lacks
+    receipts that were lost before it could copy them; the rest of it is good.
     """
     if bool(slugs) + due + everything != 1:
         raise CallError("Say which: one or more workspaces, or --due, or --all.")
@@ -58,8 +58,8 @@ def run(invocation: Invocation, slugs: tuple[str, ...], *, due: bool, everything
     with open_home(invocation.settings) as platform:
         with spoken_progress(invocation, "Backing up") as progress:
             outcomes = _run(platform, slugs, due=due, parallel=at_once, progress=progress)
-            sync(platform)
-            copied = replicate(platform)
+        sync(platform)
+        copied = replicate(platform)
         _tell_of_bad_ones(platform, outcomes)
     for failure in copied.failures.values():
         invocation.output.say(f"Not copied to another store yet, and tried again later: {failure}")

@@ -141,8 +141,7 @@ def source_of(platform: Platform, slug: str, as_slug: str | None) -> Tenant:
         source = tenants.by_slug(conn, slug)
         if as_slug is not None:
             slugs.check_slug(as_slug)
-            with_slug = [tenant for tenant in tenants.list_all(conn) if tenant.slug == as_slug]
-            if with_slug:
+            if tenants.is_taken(conn, as_slug):
                 raise RefusedError(f"The workspace address “{as_slug}” is taken.")
         elif source.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
             raise RefusedError(f"The workspace “{slug}” is {source.state} and cannot be restored now.")

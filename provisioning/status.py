@@ -14,7 +14,6 @@ from ..platform.jobs import queries as jobs
 from ..platform.metrics.queries import last_isolation_verification, store_copies
 from ..platform.metrics.records import StoreCopies, Verification
 from ..platform.protection import queries as protection
-from ..platform.protection.policy import TOLERANCE
 from ..platform.protection.records import Damaged, Lacking, Standing, late
 from ..platform.servers import queries as servers
 from ..platform.tenants import queries as tenants
@@ -29,6 +28,7 @@ from .sessions import open_as
 _LEAST_FREE = 512 * 1024 * 1024  # bytes
 _WORKER_SILENCE = timedelta(seconds=60)
 _MOST_NAMED = 20
+_COPY_TOLERANCE = timedelta(hours=1)
 _ISOLATION_AGE = timedelta(days=2)  # a job verifies it every day
 
 
@@ -94,7 +94,7 @@ def _few(names: list[str]) -> str:
 
 def stores_check(names: Sequence[str], found: list[StoreCopies], interval: timedelta, now: datetime) -> Check:
     """Whether every store of the settings has the backups that it is to have; a copy may be as late as a backup."""
-    limit = now - interval - TOLERANCE
+    limit = now - interval - _COPY_TOLERANCE
     by_name = {one.store: one for one in found}
     known = [by_name.get(name, StoreCopies(name, 0, 0, None, None)) for name in names]
     late = [one for one in known if one.waiting_since is not None and one.waiting_since < limit]

@@ -50,14 +50,8 @@ class ControlDatabaseCollector(Collector):
         found: list[Metric] = []
         try:
             with self._engine.connect() as conn:
-                found = [
-                    *_registry(queries.leases(conn)),
-                    *_servers(conn),
-                    *_states(conn),
-                    *_proofs(conn),
-                    *_stores(conn),
-                    *_backups(conn, self._settings),
-                ]
+                found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
+                found += [*_backups(conn, self._settings), *_stores(conn)]
         except (StrongroomError, SQLAlchemyError):
             found = []  # half of them would look like a change
         yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)

@@ -58,6 +58,12 @@ def holder(conn: Connection, word: str) -> Tenant:
     return _tenant(row) if row else by_id(conn, word)
 
 
+def is_taken(conn: Connection, slug: str) -> bool:
+    """Say whether a tenant holds `slug`, also one that is being erased."""
+    taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.slug != tenant.c.id)
+    return conn.execute(taken).one_or_none() is not None
+
+
 def by_id(conn: Connection, tenant_id: str) -> Tenant:
     """Return a tenant by its id, whatever its state. Raises `NotFoundError`."""
     return _one(conn, _TENANT.where(tenant.c.id == tenant_id), tenant_id)
@@ -178,8 +184,7 @@ def set_name(conn: Connection, tenant_id: str, name: str) -> None:
 def set_slug(conn: Connection, tenant_id: str, slug: str) -> Tenant:
     """Give a workspace another address; the old one is free at once. Raises `RefusedError` if `slug` is taken."""
     _locked(conn, tenant_id)
-    taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.slug != tenant.c.id)
-    if conn.execute(taken).one_or_none():
+    if is_taken(conn, slug):
         raise RefusedError(f"The workspace address “{slug}” is taken.")
     try:
         _change(conn, tenant_id, slug=slug)
