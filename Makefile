@@ -17,9 +17,9 @@ REQUESTS ?= 1000000
 # In how many rounds `make torture-backups` kills something, and with which chance.
 ROUNDS ?= 300
 SEED ?= 1
-# Debian packages whose programs some tests run for real; without them those tests are not collected.
-PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer
-ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/attack
+# Debian packages whose programs some tests run for real; without them those tests are not collected, or use a stand-in.
+PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer age zstd
+ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/integration/project tests/attack
 
 # A clone that was moved or copied brings an environment that points elsewhere: make it again.
 ifneq "$(shell cat $(VENV)/.root 2>/dev/null)" "$(shell pwd)"
