@@ -19,6 +19,8 @@ ROUNDS ?= 300
 SEED ?= 1
 # Debian packages whose programs some tests run for real; without them those tests are not collected, or use a stand-in.
 PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer age zstd
+# What `make bench` sets ours beside; where one is missing, its row says so.
+RIVALS := postgresql pgbackrest barman restic gnupg
 ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/integration/project tests/attack
 
 # A clone that was moved or copied brings an environment that points elsewhere: make it again.
@@ -54,6 +56,7 @@ lint: $(DEV)  ## ruff and pyright, strict
 	$(BIN)/basedpyright
 
 bench: $(BENCH)  ## measure against the targets and write docs/performance.md
+	@sh tests/install_servers.sh $(RIVALS) || echo "Rows of what is missing will say so." >&2
 	@exec $(BIN)/python tests/bench/run.py
 
 torture: $(DEV)  ## a million marked requests under sabotage; REQUESTS=… for another number

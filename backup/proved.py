@@ -64,10 +64,8 @@ def add_unchanged(
 ) -> set[str]:
     """Record for pairs of a new id and that of a verified backup that nothing has changed since; return the new ids.
 
-    Not where that backup, or the place where its tenant lives, is another by now.
+    `entries`: at least one. Left out is one whose backup, or the place where its tenant lives, is another by now.
     """
-    if not entries:
-        return set()
     pairs = values(column("id", Text), column("of", Text), name="pair").data(list(entries))
     rows = (
         select(

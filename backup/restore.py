@@ -23,11 +23,10 @@ from ..platform.tenants.ids import new_id
 from ..platform.tenants.records import Tenant
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
-from ..provisioning.locking import held
 from ..provisioning.names import Names
 from ..provisioning.placements import drop_placement, finish_database, prepare_database
 from ..provisioning.sessions import migrator_connection
-from ..provisioning.spares import spare_lock
+from ..provisioning.spares import new_home
 from ..tenant_schema.migrate import knows_revision
 from . import catalogue, traces
 from .adapt import adapt_copy, adapt_restored
@@ -108,30 +107,30 @@ def restore(
     began = time.monotonic()
     with platform.control.connect() as conn:
         tenant_id = tenants.by_slug(conn, slug).id
-    pid = new_id()
-    with tenant_lock(platform, tenant_id), held(platform, spare_lock(pid)):
+    with tenant_lock(platform, tenant_id):
         source, backup = _choose(platform, slug, backup_id, as_slug)
         store = holding(platform, backup)
         progress(Event(slug, "checking the backup", 1, len(STEPS) + 1))
         descriptor = _check(platform, store, source, backup)
         content = BackupContent(platform, store, source, backup, descriptor)
-        work = land(platform, Order(source, content, as_slug, operator), pid, progress)
+        work = land(platform, Order(source, content, as_slug, operator), progress)
     assert work.result is not None
     retired = None if as_slug else source.placement_id
     rows, seconds = content.rows, time.monotonic() - began
-    return Restored(work.result, backup, pid, retired, rows, work.receipts, seconds)
+    return Restored(work.result, backup, work.names.pid, retired, rows, work.receipts, seconds)
 
 
-def land(platform: Platform, order: Order, pid: str, progress: Progress) -> Work:
-    """Make the content of `order` a tenant's database, the placement `pid`; the steps that every restore shares.
+def land(platform: Platform, order: Order, progress: Progress) -> Work:
+    """Make the content of `order` a tenant's database, in a new placement; the steps that every restore shares.
 
-    For holders of the tenant's lock and of the placement's. Leaves nothing when it raises.
+    For holders of the tenant's lock. Leaves nothing when it raises.
     """
     target_id = new_id() if order.as_slug else order.source.id
     with platform.control.connect() as conn:
         server = servers.by_name(conn, order.source.server)
-    work = Work(platform, order, target_id, server, Names(pid))
-    _run_steps(work, progress)
+    with new_home(platform, server, None if order.as_slug else target_id) as pid:
+        work = Work(platform, order, target_id, server, Names(pid))
+        _run_steps(work, progress)
     return work
 
 

@@ -27,7 +27,6 @@ from .unchanged import note_unchanged
 from .verify import PROVABLE, verify_backup
 
 PARALLEL = 2
-_MANY = 2  # a single workspace is looked into anyway
 CONTROL = "control"
 
 
@@ -163,11 +162,10 @@ def verify_all(
 def _unchanged(
     platform: Platform, tenant_ids: Sequence[str | None], labels: dict[str | None, str]
 ) -> dict[str | None, Outcome]:
-    """Be done with those of many workspaces that one look at each server shows to be unchanged."""
-    wanted = [tenant_id for tenant_id in tenant_ids if tenant_id is not None]
-    if len(wanted) < _MANY:
+    """Be done with the workspaces that one look at each server shows to be unchanged."""
+    noted = note_unchanged(platform, [tenant_id for tenant_id in tenant_ids if tenant_id is not None])
+    if not noted:
         return {}
-    noted = note_unchanged(platform, wanted)
     with platform.control.connect() as conn:
         entries = catalogue.by_ids(conn, list(noted.values()))
     return {

@@ -25,11 +25,15 @@ def note_unchanged(platform: Platform, tenant_ids: Sequence[str]) -> dict[str, s
 
     A server that does not answer is passed over. Several processes may do this at the same time.
     """
+    if not tenant_ids:
+        return {}
     now = datetime.now(UTC)
     with platform.control.connect() as conn:
         proved = [last for last in newest_proved(conn, tenant_ids) if comparable(last, now)]
     found = [last for server in {last.server for last in proved} for last in _of_server(platform, server, proved)]
     entries = {last.tenant_id: (names.new_backup_id(now), last.id) for last in found}
+    if not entries:
+        return {}
     with platform.control.begin() as conn:
         made = add_unchanged(conn, list(entries.values()), now, datetime.now(UTC))
     return {tenant_id: backup_id for tenant_id, (backup_id, _) in entries.items() if backup_id in made}

@@ -15,10 +15,11 @@ from ..platform.tenants.states import TenantState
 from ..tenant_schema.tables import SCHEMA
 from . import database
 from .gates import adopt_objects, close_gates, verify_gates
-from .names import TEMPLATE_OWNER, Names
+from .names import Names
 from .sessions import Session, migrator, provisioner
 from .template import ready_template
 
+_HOLDER = "SELECT r.rolname FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner WHERE n.nspname = %s"
 CONNECTION_LIMIT = 100  # of one login, all processes together; the registry's own ceiling is far lower
 
 
@@ -32,17 +33,20 @@ def prepare_database(
 ) -> Placement:
     """Make a new placement, in state `building`, that only the migrator can enter.
 
-    Without a tenant the caller chooses the `placement_id` and holds its `spare_lock`, or it counts as given up soon.
+    Without a tenant the caller chooses the `placement_id` and holds its `spare_lock`, or it counts as given up soon;
+    where it is that of a spare that was claimed (`new_home`), its database is there and only opened to the migrator.
     `empty`: the schema `app` has nothing in it and belongs to the owner role, for a restore. The caller fills it, calls
     `finish_database` and then `switch_placement`; or `drop_placement` when something failed.
     """
     with platform.control.begin() as conn:
         server = servers.by_name(conn, server_name)
-        placement = placements.new(conn, server.name, tenant_id, placement_id)
+        known = placements.find(conn, placement_id) if placement_id else None
+        placement = known or placements.new(conn, server.name, tenant_id, placement_id)
     names = Names(placement.id)
     with provisioner(platform, server) as session:
-        make_roles(platform, session, names)
-        make_database(platform, server, session, names)
+        if known is None:
+            make_roles(platform, session, names)
+            make_database(platform, server, session, names)
         database.open_to_migrator(session, names)
     if empty:
         _empty(platform, server, names)
@@ -118,9 +122,11 @@ def _refuse_current(conn: Connection, placement: Placement) -> None:
 
 
 def _empty(platform: Platform, server: Server, names: Names) -> None:
-    template_owner, owner, schema = map(sql.Identifier, (TEMPLATE_OWNER, names.owner, SCHEMA))
+    """The template's schema goes; where a spare was claimed, it belongs to the owner already."""
     with migrator(platform, server, names.database) as session, session.transaction():
-        session.execute(sql.SQL("SET LOCAL ROLE {}").format(template_owner))
-        session.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(schema))
-        session.execute(sql.SQL("SET LOCAL ROLE {}").format(owner))
+        schema = sql.Identifier(SCHEMA)
+        for (holder,) in session.execute(_HOLDER, (SCHEMA,)).fetchall():
+            session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(holder)))
+            session.execute(sql.SQL("DROP SCHEMA {} CASCADE").format(schema))
+        session.execute(sql.SQL("SET LOCAL ROLE {}").format(sql.Identifier(names.owner)))
         session.execute(sql.SQL("CREATE SCHEMA {}").format(schema))

@@ -6,7 +6,8 @@ any more, and the next refill clears it away. Several workers may refill at once
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import psycopg
@@ -27,7 +28,7 @@ from .building import BUILDING, Sessions, Site, provisioner_sessions
 from .gates import verify_gates
 from .locking import held
 from .placements import drop_placement
-from .refilling import REFILL
+from .refilling import REFILL, queue_refill
 
 _TURN = 2.0  # seconds after which a refill lets other jobs run, and a signal end the worker
 _HOLD_SERVER = text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))")
@@ -95,6 +96,37 @@ def renew_spare(platform: Platform, server: Server, spare: Placement, sessions: 
             return False
         _build(Site(platform, server, spare, sessions))
     return True
+
+
+@contextmanager
+def new_home(platform: Platform, server: Server, tenant_id: str | None) -> Generator[str]:
+    """Yield the id of a placement for the tenant to be filled by a restore, and hold its lock.
+
+    It is that of a spare, taken out of the pool, where a tenant is given and the server has one: `prepare_database`
+    then finds its database made, which on a disk is most of the time that a small restore takes. Else a new id.
+    """
+    with ExitStack() as stack:
+        pid = _claimed(platform, server, tenant_id, stack) if tenant_id else None
+        if pid is None:
+            pid = new_id()
+            stack.enter_context(held(platform, spare_lock(pid)))
+        yield pid
+
+
+def _claimed(platform: Platform, server: Server, tenant_id: str, stack: ExitStack) -> str | None:
+    with platform.control.connect() as conn:
+        ready = placements.spares(conn, server.name, (PlacementState.READY,))
+    for spare in ready:
+        if spare.schema_revision != newest_revision():
+            continue
+        with ExitStack() as lock:  # first the lock, so that no clearing takes it for given up
+            mine = lock.enter_context(held(platform, spare_lock(spare.id)))
+            with platform.control.begin() as conn:
+                if mine and placements.claim_to_fill(conn, spare.id, tenant_id):
+                    queue_refill(conn)
+                    stack.push(lock.pop_all())
+                    return spare.id
+    return None
 
 
 def outdated(spare: Placement) -> bool:

@@ -15,16 +15,14 @@ from ...platform.servers import queries as servers
 from ...platform.servers.records import Server
 from ...platform.tenants import placements
 from ...platform.tenants import queries as tenants
-from ...platform.tenants.ids import new_id
 from ...platform.tenants.records import Placement, PlacementState, Tenant
 from ...provisioning.create import tenant_lock
-from ...provisioning.locking import held
-from ...provisioning.spares import spare_lock
 from ..content import MomentContent
 from ..copies import making_store
 from ..progress import Event, Progress, silent
 from ..restore import STEPS, Order, land, source_of
 from .embedded import EmbeddedArchive
+from .pgbackrest import PgBackRestArchive
 from .source import LogArchive
 
 
@@ -70,8 +68,7 @@ def restore_at(
     began = time.monotonic()
     with platform.control.connect() as conn:
         tenant_id = tenants.by_slug(conn, slug).id
-    pid = new_id()
-    with tenant_lock(platform, tenant_id), held(platform, spare_lock(pid)):
+    with tenant_lock(platform, tenant_id):
         source = source_of(platform, slug, as_slug)
         server, placement = _placement_at(platform, source, at)
         archive = archive_of(platform, server)
@@ -81,11 +78,11 @@ def restore_at(
             recovered = archive.recovered(placement.database, at, _about(slug, progress))
             coming = beside.submit(stack.enter_context, recovered)
             content = MomentContent(platform, making_store(platform, source.id), source, coming.result, at)
-            work = land(platform, Order(source, content, as_slug, operator), pid, progress)
+            work = land(platform, Order(source, content, as_slug, operator), progress)
     assert work.result is not None
     retired = None if as_slug else source.placement_id
     seconds = time.monotonic() - began
-    return RestoredAt(work.result, at, pid, retired, content.rows, work.receipts, seconds)
+    return RestoredAt(work.result, at, work.names.pid, retired, content.rows, work.receipts, seconds)
 
 
 def _about(slug: str, progress: Progress) -> Progress:
@@ -101,6 +98,9 @@ def archive_of(platform: Platform, server: Server) -> LogArchive:
     """Return what keeps a server's base backups and log. Raises `RefusedError` where nothing that we know does."""
     if server.kind == "embedded":
         return EmbeddedArchive(platform, server)
+    for stanza in platform.settings.pgbackrest:
+        if stanza.server == server.name:
+            return PgBackRestArchive(platform, server, stanza)
     raise RefusedError(f"Nothing that Strongroom knows of archives the log of the server “{server.name}”.")
 
 

@@ -24,6 +24,7 @@ def remains(platform: Platform, detail: Document, ended_at: datetime) -> list[Do
         *_locked(detail),
         *_lost_stores(detail),
         *_server_disks(detail),
+        *repositories(platform.settings, detail),
         *_copies(detail),
     ]
 
@@ -71,6 +72,18 @@ def _server_disks(detail: Document) -> Iterator[Document]:
             "destroyed key; amounts, dates and merchants are protected by the encryption of the disk alone."
         )
         yield _left(f"disk of the database server “{server}”", sentence, None)
+
+
+def repositories(settings: Settings, detail: Document) -> Iterator[Document]:
+    """Yield the repositories of pgBackRest that hold what the account wrote, under keys that are not ours."""
+    on = {facts["server"] for facts in detail.get("databases", {}).values()}
+    for stanza in settings.pgbackrest:
+        if stanza.server in on:
+            sentence = (
+                "Base backups and log of the whole server, under a key that is not ours to destroy. What the account "
+                "wrote leaves it when pgBackRest's own retention ends; amounts, dates and merchants are readable there."
+            )
+            yield _left(f"pgBackRest's repository “{stanza.stanza}” of the server “{stanza.server}”", sentence, None)
 
 
 def _copies(detail: Document) -> Iterator[Document]:

@@ -67,6 +67,15 @@ def move_spare(
     return conn.execute(statement.values(values).returning(placement.c.id)).one_or_none() is not None
 
 
+def claim_to_fill(conn: Connection, placement_id: str, tenant_id: str) -> bool:
+    """Take a spare for content that a tenant will be switched to; False if it is nobody's spare any more."""
+    statement = update(placement).where(
+        placement.c.id == placement_id, placement.c.spare, placement.c.state == PlacementState.READY
+    )
+    values = {"tenant_id": tenant_id, "spare": False, "state": PlacementState.BUILDING}
+    return conn.execute(statement.values(values).returning(placement.c.id)).one_or_none() is not None
+
+
 def by_id(conn: Connection, placement_id: str) -> Placement:
     """Return a placement. Raises `NotFoundError`."""
     return _found(conn.execute(_PLACEMENT.where(placement.c.id == placement_id)).one_or_none(), placement_id)

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from strongroom.config.settings import SETTINGS_FILE, Settings, load_settings
@@ -16,6 +16,7 @@ from strongroom.platform.tenants.records import Tenant
 from strongroom.provisioning.create import provision, request_tenant
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.postgres.setup import set_up
+from strongroom.provisioning.spares import refill
 
 MEMORY = Path("/dev/shm")
 _ROOM = 8 * 2**30  # bytes: a hundred databases and the log of their making
@@ -90,6 +91,15 @@ def installed(where: Path | None = None) -> Generator[tuple[EmbeddedServer, Sett
         set_up(settings, server)
         with server.session():
             yield server, settings
+
+
+@contextmanager
+def spares_ready(platform: Platform, count: int) -> Generator[Platform]:
+    """The same platform with so many spare databases ready on each server, and settings that want them."""
+    wanting = replace(platform, settings=replace(platform.settings, spare_databases=count))
+    while refill(wanting):
+        pass
+    yield wanting
 
 
 def places() -> dict[str, Path | None]:

@@ -22,6 +22,8 @@ spool-path={folder}/spool
 log-path={folder}/log
 log-level-file=off
 start-fast=y
+repo1-cipher-type=aes-256-cbc
+repo1-cipher-pass=a-throw-away-repository
 compress-type=zst
 compress-level=1
 process-max=2
@@ -75,7 +77,8 @@ def start_archived(parent: Path, settings: str = "") -> Repository:
     folder.chmod(0o755)
     server = start(parent, _SETTINGS.format(folder=folder, stanza=STANZA) + settings)
     user = account.name if account.switch else current_user()
-    server.cluster.write_rules(f"{RULES}local all {ADMIN} peer map=backup\n{ADMIN_RULE}", f"backup {user} {ADMIN}\n")
+    local = f"local all,replication {ADMIN} peer map=backup\n"
+    server.cluster.write_rules(f"{RULES}{local}{ADMIN_RULE}", f"backup {user} {ADMIN}\n")
     server.reload()
     made = Repository(server, folder)
     made.config.write_text(
