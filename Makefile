@@ -17,11 +17,11 @@ REQUESTS ?= 1000000
 # In how many rounds `make torture-backups` kills something, and with which chance.
 ROUNDS ?= 300
 SEED ?= 1
-# Debian packages whose programs some tests run for real; without them those tests are not collected.
-PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer
+# Debian packages whose programs some tests run for real; without them those tests are not collected, or use a stand-in.
+PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer age zstd
 # What `make bench` sets ours beside; where one is missing, its row says so.
 RIVALS := postgresql pgbackrest barman restic gnupg
-ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/attack
+ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/integration/project tests/attack
 
 # A clone that was moved or copied brings an environment that points elsewhere: make it again.
 ifneq "$(shell cat $(VENV)/.root 2>/dev/null)" "$(shell pwd)"

@@ -4,18 +4,32 @@ Each change names the state it starts from, so a process that was given up for d
 since. Transactions are the caller's.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, case, exists, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    and_,
+    case,
+    exists,
+    func,
+    or_,
+    select,
+    text,
+    tuple_,
+    update,
+)
 
 from ..config.errors import NotFoundError
-from ..platform.control.tables import backup, plan, tenant
-from .due import Candidate
+from ..platform.control.tables import backup, tenant
+from ..platform.protection.policy import Policy
+from .due import CLOCK_ERROR, Candidate
 from .fingerprint import Fingerprint
 from .header import Descriptor
-from .records import GOOD, Backup, BackupState
+from .records import Backup, BackupState
 
 _RECORD = select(
     backup.c.id,
@@ -37,6 +51,7 @@ _RECORD = select(
     backup.c.started_at,
     backup.c.finished_at,
     backup.c.verified_at,
+    backup.c.receipts_lost,
 ).select_from(backup.outerjoin(tenant, backup.c.tenant_id == tenant.c.id))
 
 
@@ -85,6 +100,7 @@ def mark_stored(
         fingerprint=fingerprint,
         manifest=descriptor.manifest.to_json(),
         receipts=len(descriptor.receipts),
+        receipts_lost=len(descriptor.lost),
         finished_at=finished_at,
         lease_until=None,
     )
@@ -151,20 +167,32 @@ def by_ids(conn: Connection, backup_ids: Sequence[str]) -> list[Backup]:
 
 
 def newest(conn: Connection, tenant_id: str | None, states: Sequence[BackupState]) -> Backup | None:
-    """Return the newest backup of a tenant (None: of the control database) that is in one of `states`."""
-    query = _RECORD.where(_of(tenant_id), backup.c.state.in_(states)).order_by(backup.c.started_at.desc()).limit(1)
+    """Return the newest backup of a tenant (None: of the control database) that is in one of `states`.
+
+    One that a wrong clock has dated into the future is older than all others.
+    """
+    query = _RECORD.where(_of(tenant_id), backup.c.state.in_(states))
+    query = query.order_by(backup.c.started_at > func.now() + CLOCK_ERROR, backup.c.started_at.desc()).limit(1)
     return next(iter(_records(conn, query)), None)
 
 
-def listing(conn: Connection, tenant_id: str | None = None, limit: int = 1000) -> list[Backup]:
-    """Return backups, newest first: those of one tenant, or all with those of the control database."""
+def listing(
+    conn: Connection, tenant_id: str | None = None, limit: int = 1000, before: Backup | None = None
+) -> list[Backup]:
+    """Return at most `limit` backups, newest first: those of one tenant, or all with those of the control database.
+
+    `before`: only those that come after this one in that order.
+    """
     query = _RECORD if tenant_id is None else _RECORD.where(_of(tenant_id))
+    if before is not None:
+        query = query.where(tuple_(backup.c.started_at, backup.c.id) < tuple_(before.started_at, before.id))
     return _records(conn, query.order_by(backup.c.started_at.desc(), backup.c.id.desc()).limit(limit))
 
 
-def in_states(conn: Connection, states: Sequence[BackupState]) -> list[Backup]:
-    """Return all backups that are in one of `states`, oldest first."""
-    return _records(conn, _RECORD.where(backup.c.state.in_(states)).order_by(backup.c.started_at))
+def in_states(conn: Connection, states: Sequence[BackupState], tenant_id: str | None = None) -> list[Backup]:
+    """Return the backups that are in one of `states`, oldest first: of one tenant, or all."""
+    query = _RECORD if tenant_id is None else _RECORD.where(_of(tenant_id))
+    return _records(conn, query.where(backup.c.state.in_(states)).order_by(backup.c.started_at))
 
 
 def expired(conn: Connection, now: datetime) -> list[Backup]:
@@ -177,22 +205,24 @@ def object_names(conn: Connection) -> set[str]:
     return set(conn.scalars(select(backup.c.object).where(backup.c.object.is_not(None))))
 
 
-def candidates(conn: Connection, default: timedelta) -> list[Candidate]:
+def forget_object(conn: Connection, backup_id: str) -> None:
+    """Record that nothing is left in the stores of a backup that failed before it was whole."""
+    _advance(conn, backup_id, (BackupState.FAILED,), object=None)
+
+
+def unfinished(conn: Connection) -> list[Backup]:
+    """Return the failed backups that were never whole, and may have left something in a store."""
+    left = backup.c.state == BackupState.FAILED, backup.c.object.is_not(None), backup.c.bytes.is_(None)
+    return _records(conn, _RECORD.where(*left).order_by(backup.c.started_at))
+
+
+def candidates(conn: Connection, policies: Mapping[str, Policy], control: Policy, now: datetime) -> list[Candidate]:
     """Return what decides when each tenant with a database, and the control database, is due.
 
-    Tenants that are being backed up right now are left out.
-
-    `default` is the interval of plans that set none, and of the control database.
+    Tenants that are being backed up right now are left out. `policies` are those of the plans, `control` that of the
+    control database. What a wrong clock has dated into the future of `now` is not looked at.
     """
-    history = (
-        select(
-            backup.c.tenant_id,
-            func.max(case((backup.c.state.in_(GOOD), backup.c.started_at))).label("good"),
-            func.max(backup.c.started_at).label("tried"),
-        )
-        .group_by(backup.c.tenant_id)
-        .subquery()
-    )
+    history = _history(now)
     failures = (
         select(func.count())
         .where(
@@ -203,25 +233,37 @@ def candidates(conn: Connection, default: timedelta) -> list[Candidate]:
         .scalar_subquery()
     )
     placed = (
-        select(tenant.c.id, plan.c.backup_interval_hours, history.c.good, history.c.tried, failures)
-        .join(plan, plan.c.id == tenant.c.plan_id)
+        select(tenant.c.id, tenant.c.plan_id, history.c.good, history.c.tried, failures)
         .outerjoin(history, history.c.tenant_id == tenant.c.id)
         .where(tenant.c.placement_id.is_not(None), tenant.c.state.in_(("active", "suspended")), ~_at_work(tenant.c.id))
     )
-    control = select(history.c.good, history.c.tried, failures).where(history.c.tenant_id.is_(None))
     found = [
-        Candidate(tenant_id, timedelta(hours=hours) if hours else default, good, tried, count)
-        for tenant_id, hours, good, tried, count in conn.execute(placed)
+        Candidate(tenant_id, policies[plan].interval, good, tried, count, policies[plan].window)
+        for tenant_id, plan, good, tried, count in conn.execute(placed)
     ]
-    good, tried, count = conn.execute(control).first() or (None, None, 0)
-    return [*found, Candidate(None, default, good, tried, count)]
+    of_control = select(history.c.good, history.c.tried, failures).where(history.c.tenant_id.is_(None))
+    good, tried, count = conn.execute(of_control).first() or (None, None, 0)
+    return [*found, Candidate(None, control.interval, good, tried, count, control.window)]
 
 
-def retention(conn: Connection) -> dict[str | None, timedelta]:
-    """Return how long the backups of each tenant are kept whose plan says so."""
-    query = select(tenant.c.id, plan.c.backup_retention_days).join(plan, plan.c.id == tenant.c.plan_id)
-    rows = conn.execute(query.where(plan.c.backup_retention_days.is_not(None)))
-    return {tenant_id: timedelta(days=days) for tenant_id, days in rows}
+def _history(now: datetime) -> Any:
+    """When each tenant was last backed up and it counts, and when that was last tried."""
+    base = backup.alias("base")
+    counts = or_(
+        backup.c.state.in_((BackupState.STORED, BackupState.VERIFIED)),
+        and_(backup.c.state == BackupState.UNCHANGED, base.c.state == BackupState.VERIFIED),
+    )
+    return (
+        select(
+            backup.c.tenant_id,
+            func.max(case((counts, backup.c.started_at))).label("good"),
+            func.max(backup.c.started_at).label("tried"),
+        )
+        .select_from(backup.outerjoin(base, base.c.id == backup.c.unchanged_since))
+        .where(backup.c.started_at <= now + CLOCK_ERROR)
+        .group_by(backup.c.tenant_id)
+        .subquery()
+    )
 
 
 def _at_work(tenant_id: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -104,7 +104,7 @@ def _begin(platform: Platform, source_id: str, pid: str, wish: Wish, operator: s
         source = tenants.by_id(conn, source_id)
         if source.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
             raise RefusedError(f"The workspace “{source.slug}” is {source.state} and cannot be cloned now.")
-        if any(tenant.slug == wish.slug for tenant in tenants.list_all(conn)):
+        if tenants.is_taken(conn, wish.slug):
             raise RefusedError(f"The workspace address “{wish.slug}” is taken.")
         server = servers.by_name(conn, source.server)
     return Work(platform, source, wish, operator, new_id(), server, Place(server, Names(pid)))

@@ -25,8 +25,8 @@ from .archive.names import ROOT as ARCHIVE
 from .copies import in_each, remove_everywhere
 from .erasure.erase import clear_latecomers, erase, unfinished
 from .erasure.records import Erasure
-from .records import Backup, BackupState
-from .retention import Kept, removable
+from .prune import prune
+from .records import BackupState
 from .stores.contract import Store
 from .stores.opening import open_store
 from .subject import SERVICE_FOLDER
@@ -62,10 +62,13 @@ def give_up_expired(platform: Platform, now: datetime) -> int:
             sentence = "The process that made this backup ended in the middle of it."
             catalogue.mark_failed(conn, backup.id, sentence, now, (BackupState.RUNNING,))
     with platform.control.connect() as conn:
-        failed = catalogue.in_states(conn, (BackupState.FAILED,))
-    with suppress(FailedError):  # a store that is away: the next time
         # One that failed its verification stays until its time is over: it may be all that somebody has.
-        remove_everywhere(platform, *(backup for backup in failed if backup.size is None))
+        failed = catalogue.unfinished(conn)
+    for backup in failed:
+        with suppress(FailedError):  # a store that is away: the next time
+            remove_everywhere(platform, backup)
+            with platform.control.begin() as conn:
+                catalogue.forget_object(conn, backup.id)
     return len(expired)
 
 
@@ -113,27 +116,6 @@ def drop_retired(platform: Platform, now: datetime) -> int:
     return sum(_drop(platform, placement) for placement in due)
 
 
-def prune(platform: Platform, now: datetime, *, dry_run: bool = False) -> list[Backup]:
-    """Remove the backups that have had their time, entry first; return them. `dry_run`: only return them."""
-    with platform.control.connect() as conn:
-        known = {backup.id: backup for backup in catalogue.in_states(conn, _FINISHED)}
-        keep = catalogue.retention(conn)
-    groups: dict[str | None, list[Backup]] = {}
-    for backup in known.values():
-        groups.setdefault(backup.tenant_id, []).append(backup)
-    chosen = [
-        known[backup_id]
-        for tenant_id, group in groups.items()
-        for backup_id in removable(map(_kept, group), now, keep.get(tenant_id, _days(platform)))
-    ]
-    for backup in () if dry_run else chosen:
-        with platform.control.begin() as conn:
-            catalogue.forget(conn, backup.id)
-    with suppress(FailedError):  # a store that is away: nothing names the objects any more, so they go as orphans
-        remove_everywhere(platform, *(() if dry_run else chosen))
-    return chosen
-
-
 def remove_service_files(platform: Platform, now: datetime) -> int:
     """Remove the folders with a service file that killed processes have left in the run folder."""
     folders = [path for path in platform.settings.run_dir.glob(f"{SERVICE_FOLDER}*") if path.is_dir()]
@@ -150,9 +132,6 @@ def end_throw_away_servers(platform: Platform) -> int:
         before = len(instances(server))
         sweep(server)
         return before - len(instances(server))
-
-
-_FINISHED = tuple(state for state in BackupState if state is not BackupState.RUNNING)
 
 
 def _finish_erasure(platform: Platform, one: Erasure) -> bool:
@@ -200,11 +179,3 @@ def _remove_traces(platform: Platform, store: Store, entry: AuditEntry) -> bool:
     except _FAILURES as error:
         _logger.warning("What the copy %s has left is kept for now: %s", entry.tenant_id, error)
         return False
-
-
-def _kept(backup: Backup) -> Kept:
-    return Kept(backup.id, backup.state.value, backup.started_at, backup.unchanged_since)
-
-
-def _days(platform: Platform) -> timedelta:
-    return timedelta(days=platform.settings.backup_retention_days)

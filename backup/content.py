@@ -19,6 +19,7 @@ from .adapt import origin_of
 from .archive.source import Recovered
 from .copying import Copied, Original, Place, compare_copy, copy_content
 from .header import Descriptor, ReceiptCopy, timestamp
+from .progress import Watch, unwatched
 from .records import Backup
 from .stores.contract import Store
 from .subject import identity_of, target_for
@@ -39,8 +40,16 @@ class Content(Protocol):
         """How many rows the content has."""
         ...
 
-    def load(self, target: Place) -> None:
-        """Fill `target`, which is prepared and empty; all or nothing. Raises `VerificationError`, `FailedError`."""
+    @property
+    def size(self) -> int | None:
+        """How many bytes will be read to load it, where that is known."""
+        ...
+
+    def load(self, target: Place, watch: Watch = unwatched) -> None:
+        """Fill `target`, which is prepared and empty; all or nothing. Raises `VerificationError`, `FailedError`.
+
+        `watch` is told of the bytes that are read.
+        """
         ...
 
     def compare(self, target: Place) -> None:
@@ -80,7 +89,12 @@ class BackupContent:
         """Rows of the manifest."""
         return self.descriptor.manifest.rows
 
-    def load(self, target: Place) -> None:
+    @property
+    def size(self) -> int | None:
+        """Size of the object."""
+        return self.descriptor.size
+
+    def load(self, target: Place, watch: Watch = unwatched) -> None:
         """Restore the dump."""
         database, owner = target.names.database, target.names.owner
         with migrator(self.platform, target.server, database) as session:
@@ -89,7 +103,7 @@ class BackupContent:
             target_for(self.platform, target.server, MIGRATOR, database) as programs,
             restoring(programs, f"--role={owner}", f"--schema={SCHEMA}", server_version=version) as archive,
         ):
-            read_dump(self.store, self.descriptor, identity_of(self.platform, self.source.id), archive)
+            read_dump(self.store, self.descriptor, identity_of(self.platform, self.source.id), archive, watch)
 
     def compare(self, target: Place) -> None:
         """Compare with the manifest."""
@@ -133,8 +147,14 @@ class MomentContent:
         """Rows that were copied."""
         return self.copied.manifest.rows if self.copied else 0
 
-    def load(self, target: Place) -> None:
-        """Copy from the recovered server."""
+    @property
+    def size(self) -> int | None:
+        """Not known before."""
+        return None
+
+    def load(self, target: Place, watch: Watch = unwatched) -> None:
+        """Copy from the recovered server, uncounted."""
+        del watch
         recovered = self.recovered()
         with recovered.session() as session:
             self.named = receipts.list_receipts(session)

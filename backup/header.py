@@ -59,10 +59,13 @@ class Descriptor:
     sha256: str
     manifest: Manifest
     receipts: tuple[ReceiptCopy, ...] = ()
+    lost: tuple[ReceiptCopy, ...] = ()  # named by a row, and gone or damaged where they were to be copied from
 
     def encode(self, recipient: str, identity: str) -> bytes:
         """Return the document: JSON, the manifest and the list of receipts encrypted to `recipient`."""
-        inner = {"manifest": self.manifest.to_json(), "receipts": [[r.object, r.sha256] for r in self.receipts]}
+        inner: dict[str, Any] = {"manifest": self.manifest.to_json(), "receipts": _pairs(self.receipts)}
+        if self.lost:
+            inner["lost"] = _pairs(self.lost)
         document = {
             "header": asdict(self.header),
             "object": self.object,
@@ -86,9 +89,9 @@ class Descriptor:
             raise VerificationError("The descriptor of the backup is damaged or belongs to another workspace.")
         header = _header(document["header"])
         inner = json.loads(age.decrypt_bytes(base64.b64decode(document["sealed"]), identity))
-        receipts = tuple(ReceiptCopy(name, sha256) for name, sha256 in inner["receipts"])
+        receipts, lost = (tuple(ReceiptCopy(*pair) for pair in inner.get(key, ())) for key in ("receipts", "lost"))
         manifest = Manifest.from_json(inner["manifest"])
-        return cls(header, document["object"], document["bytes"], document["sha256"], manifest, receipts)
+        return cls(header, document["object"], document["bytes"], document["sha256"], manifest, receipts, lost)
 
 
 def read_frame(start: bytes) -> tuple[Header, int] | None:
@@ -107,6 +110,10 @@ def read_frame(start: bytes) -> tuple[Header, int] | None:
 def timestamp(moment: datetime) -> str:
     """Return `moment` as the formats here write it."""
     return moment.isoformat(timespec="seconds")
+
+
+def _pairs(receipts: tuple[ReceiptCopy, ...]) -> list[list[str]]:
+    return [[receipt.object, receipt.sha256] for receipt in receipts]
 
 
 def _header(values: dict[str, Any]) -> Header:

@@ -18,10 +18,12 @@ from ..platform.control.platform import Platform
 from ..platform.control.tables import placement, tenant
 from ..platform.keys import durable
 from ..platform.keys.objects import read_private
+from ..provisioning.locking import held
 from .stores.contract import Store
 from .stores.opening import described, open_keys
 from .stores.separation import keys_url
 
+_LOCK, _PATIENCE = "key copies", 120.0  # seconds
 _CLOCKS = timedelta(minutes=10)  # by which those of a store and of this machine may differ
 _DESTROYED = {
     "tenant": select(tenant.c.id).where(tenant.c.state == "erased"),
@@ -54,8 +56,13 @@ def publish(platform: Platform, kind: str, name: str) -> None:
 def sync(platform: Platform) -> int:
     """Have all keys, logins too, in every store, and no destroyed ones; return how many objects that changed.
 
-    A store that does not answer is left for the next time.
+    A store that does not answer is left for the next time, and so are all while somebody else is at it.
     """
+    with held(platform, _LOCK) as mine:
+        return _sync(platform) if mine else 0
+
+
+def _sync(platform: Platform) -> int:
     changed = 0
     for store in platform.settings.backup_stores:
         if not is_own(platform.settings, store):
@@ -69,8 +76,16 @@ def sync(platform: Platform) -> int:
 def destroy(platform: Platform, kind: str, name: str) -> list[str]:
     """Remove a key's copies from all stores; return the names of the objects that were there, with their stores.
 
-    Raises `FailedError` after trying all, if one of them did not do it.
+    The key store itself has destroyed it before: whoever would bring its copy back is waited for. Raises `FailedError`
+    after trying all, if one of them did not do it.
     """
+    with held(platform, _LOCK, _PATIENCE) as mine:
+        if not mine:
+            raise FailedError("The key copies are being renewed for a long time; try again in a few minutes.")
+        return _destroy(platform, kind, name)
+
+
+def _destroy(platform: Platform, kind: str, name: str) -> list[str]:
     removed: list[str] = []
     failures: list[str] = []
     for store in platform.settings.backup_stores:

@@ -8,8 +8,8 @@ from ..provisioning.commands import operator_name, tenant_row
 from ..provisioning.opening import open_home
 from .clone import Wish
 from .clone import clone as clone_workspace
-from .commands import spoken_progress
 from .move import move as move_workspace
+from .output import spoken_progress
 
 
 @click.command(cls=Command, example="strongroom tenant move acme --server pg-2")

@@ -8,6 +8,7 @@ import zstandard
 from ..config.errors import VerificationError
 from . import age
 from .header import Header, read_frame
+from .progress import Watch, unwatched
 from .stores.contract import Store
 from .tools import CHUNK
 
@@ -22,22 +23,36 @@ class Written:
     sha256: str
 
 
-def write_object(store: Store, name: str, header: Header, dump: age.Reader, recipient: str) -> Written:
-    """Compress, encrypt and store `dump`. Nothing of it exists in the store when `dump` raises before its end."""
+def write_object(
+    store: Store, name: str, header: Header, dump: age.Reader, recipient: str, watch: Watch = unwatched
+) -> Written:
+    """Compress, encrypt and store `dump`. Nothing of it exists in the store when `dump` raises before its end.
+
+    `watch` is told of what is stored.
+    """
     with store.create(name) as target:
-        counted = _Counting(target)
+        counted = _Counting(target, watch)
         age.encrypt(_Compressed(header.frame(), dump), counted, recipient)
     return counted.written()
 
 
-def read_object(store: Store, name: str, expected: Written, header: Header, identity: str, target: age.Writer) -> None:
-    """Decrypt and decompress an object into `target`.
+def read_object(
+    store: Store,
+    name: str,
+    expected: Written,
+    header: Header,
+    identity: str,
+    target: age.Writer,
+    *,
+    watch: Watch = unwatched,
+) -> None:
+    """Decrypt and decompress an object into `target`; `watch` is told of what is read from the store.
 
     On return the object is proved to be the one that `expected` and `header` describe, whole and authentic. What
     `target` got before that counts for nothing. Raises `VerificationError`, `NotFoundError` or what `target` raised.
     """
     with store.open(name) as file:
-        source = _CountingReader(file)
+        source = _CountingReader(file, watch)
         age.decrypt(source, _Decompressed(header, target), identity)
     if source.written() != expected:
         raise VerificationError(f"The object {name} is not the one that the catalogue describes.")
@@ -93,14 +108,16 @@ class _Decompressed:
 
 
 class _Counting:
-    def __init__(self, target: age.Writer) -> None:
+    def __init__(self, target: age.Writer, watch: Watch) -> None:
         self._target = target
+        self._watch = watch
         self._hash = hashlib.sha256()
         self._size = 0
 
     def write(self, data: bytes, /) -> int:
         self._hash.update(data)
         self._size += len(data)
+        self._watch(len(data))
         return self._target.write(data)
 
     def written(self) -> Written:
@@ -108,8 +125,9 @@ class _Counting:
 
 
 class _CountingReader:
-    def __init__(self, source: age.Reader) -> None:
+    def __init__(self, source: age.Reader, watch: Watch) -> None:
         self._source = source
+        self._watch = watch
         self._hash = hashlib.sha256()
         self._size = 0
 
@@ -117,6 +135,7 @@ class _CountingReader:
         data = self._source.read(size)
         self._hash.update(data)
         self._size += len(data)
+        self._watch(len(data))
         return data
 
     def written(self) -> Written:

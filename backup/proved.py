@@ -51,7 +51,7 @@ def newest_proved(conn: Connection, tenant_ids: Sequence[str]) -> list[Proved]:
         .join(newest, (newest.c.tenant_id == backup.c.tenant_id) & (newest.c.at == backup.c.started_at))
         .join(tenant, _LIVES_WHERE_IT_WAS)
         .join(placement, placement.c.id == tenant.c.placement_id)
-        .where(backup.c.state == BackupState.VERIFIED)
+        .where(backup.c.state == BackupState.VERIFIED, backup.c.receipts_lost == 0)  # they may be back by now
     )
     return [
         Proved(backup_id, tenant_id, server, Names(pid).database, fingerprint, started_at)

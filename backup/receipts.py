@@ -28,17 +28,16 @@ def list_receipts(session: Session) -> list[ReceiptCopy]:
     return [ReceiptCopy(str(name), str(sha256)) for name, sha256 in session.execute(_LIST)]
 
 
-def copy_missing(platform: Platform, store: Store, tenant_id: str, receipts: Sequence[ReceiptCopy]) -> int:
-    """Copy what the backup store lacks; return how many.
-
-    A receipt that is gone or damaged at its origin is left out: the verification of the backup then says so.
-    """
+def copy_missing(
+    platform: Platform, store: Store, tenant_id: str, receipts: Sequence[ReceiptCopy]
+) -> list[ReceiptCopy]:
+    """Copy what the backup store lacks; return those that it still lacks, because their origin has lost them."""
     if not receipts:
-        return 0
+        return []
     there = {found.name for found in store.list(f"{names.folder(tenant_id)}/receipts")}
     lacking = [receipt for receipt in receipts if names.receipt_object(tenant_id, receipt.sha256) not in there]
     blobs = open_blobs(platform.settings)
-    return sum(_copy(blobs, store, tenant_id, receipt) for receipt in lacking)
+    return [receipt for receipt in lacking if not _copy(blobs, store, tenant_id, receipt)]
 
 
 def bring_back(platform: Platform, store: Store, tenant_id: str, receipts: Sequence[ReceiptCopy]) -> int:
@@ -76,17 +75,17 @@ class BackupBlobs:
 
 
 def _copy(blobs: Blobs, store: Store, tenant_id: str, receipt: ReceiptCopy) -> bool:
+    """Return whether the backup store has it now."""
     try:
         content = blobs.get(receipt.object)
     except NotFoundError:
         return False
     if hashlib.sha256(content).hexdigest() != receipt.sha256:
         return False
-    with suppress(RefusedError):  # another backup of the same tenant was faster
-        with store.create(names.receipt_object(tenant_id, receipt.sha256)) as target:
-            target.write(content)
-        return True
-    return False
+    name = names.receipt_object(tenant_id, receipt.sha256)
+    with suppress(RefusedError), store.create(name) as target:  # refused: another backup of this tenant was faster
+        target.write(content)
+    return True
 
 
 def _bring_back(blobs: Blobs, store: Store, tenant_id: str, receipt: ReceiptCopy) -> bool:

@@ -16,9 +16,6 @@ class BackupState(StrEnum):
     UNCHANGED = "unchanged"
 
 
-GOOD = (BackupState.STORED, BackupState.VERIFIED, BackupState.UNCHANGED)
-
-
 @dataclass(frozen=True, slots=True)
 class Backup:
     """What the catalogue knows about a backup. `size` in bytes; `tenant_id` is None for the control database."""
@@ -42,6 +39,7 @@ class Backup:
     started_at: datetime
     finished_at: datetime | None
     verified_at: datetime | None
+    receipts_lost: int = 0  # that the origin had lost before they could be copied
 
     @property
     def label(self) -> str:

@@ -1,6 +1,8 @@
 """The command for the worst day: everything back from the backups and the master key."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,18 +30,29 @@ _LISTED = {
 }
 
 
+def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """How a store is entered that no settings describe."""
+    options = (
+        click.option("--credentials", type=click.Path(path_type=Path), help="What the store is read with (TOML)."),
+        click.option("--endpoint", metavar="URL", help="Of an S3 server that is not Amazon's."),
+        click.option("--keys", metavar="STORE", help="Where the key copies lie, if not beside the backups."),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.command(
     name="recover",
     cls=Command,
     example="strongroom --home /srv/strongroom backup recover --from /srv/strongroom-backups --master-key master.key\n"
     "strongroom backup recover --from s3://acme-backups/strongroom --credentials s3.toml --master-key master.key",
 )
-@click.option("--from", "source", required=True, metavar="STORE", help="Folder of the backups, or address of a store.")
+@click.option("--from", "source", required=True, metavar="STORE", help="Folder, address, or name in the settings.")
 @click.option(
     "--master-key", "master_key", required=True, type=click.Path(path_type=Path), help="The file from escrow."
 )
-@click.option("--credentials", type=click.Path(path_type=Path), help="What the store is read with (TOML).")
-@click.option("--keys", metavar="STORE", help="Where the key copies lie, if not beside the backups.")
+@place_options
 @click.option("--only", multiple=True, metavar="SLUG", help="This workspace only, for now; may be said several times.")
 @click.option("--parallel", type=click.IntRange(1, 32), default=PARALLEL, show_default=True, metavar="N")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -51,9 +64,8 @@ def recover_command(
     only: tuple[str, ...],
     parallel: int,
     *,
-    credentials: Path | None,
-    keys: str | None,
     yes: bool,
+    **place: Any,
 ) -> None:
     """Bring everything back on an empty machine: control plane, then workspaces, most recently active first.
 
@@ -61,7 +73,7 @@ def recover_command(
     The report is kept in recovery.json of the home. Exit code 5: a workspace has no backup that proves good.
     """
     settings, output = invocation.settings, invocation.output
-    store = read_place(settings.home, source, keys, credentials)
+    store = read_place(settings, source, **place)
     consequence = f"{settings.home} takes the place of the lost installation, which must not run any more."
     invocation.confirm("recover", consequence, yes=yes)
     order = Order(store, master_key, only, parallel, operator_name())
@@ -85,8 +97,7 @@ def recover_command(
 @click.option("--output", "path", required=True, type=click.Path(path_type=Path), help="A new file; gets mode 0600.")
 @click.option("--from", "source", metavar="STORE", help="Read the key copies of this store, without a home.")
 @click.option("--master-key", "master_key", type=click.Path(path_type=Path), help="The file from escrow; with --from.")
-@click.option("--credentials", type=click.Path(path_type=Path), help="What the store is read with (TOML).")
-@click.option("--keys", metavar="STORE", help="Where the key copies lie, if not beside the backups.")
+@place_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_invocation
 def identity_command(
@@ -96,9 +107,8 @@ def identity_command(
     *,
     source: str | None,
     master_key: Path | None,
-    credentials: Path | None,
-    keys: str | None,
     yes: bool,
+    **place: Any,
 ) -> None:
     """Write the age identity that opens the backups of a workspace, or of the control database (SLUG: control).
 
@@ -111,7 +121,7 @@ def identity_command(
     identity.refuse_existing(path)
     invocation.confirm(wanted, f"{path} will open every backup of “{wanted}”; remove it after use.", yes=yes)
     if source and master_key:
-        store = read_place(settings.home, source, keys, credentials)
+        store = read_place(settings, source, **place)
         where = label(store, keys=True)
         tenant_id, opened = identity.of_store(settings, open_place(store), Escrow.read(master_key), where, wanted)
         identity.note_in_home(settings, tenant_id, operator_name())

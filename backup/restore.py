@@ -35,13 +35,14 @@ from .copies import holding
 from .copying import Place
 from .erasure.forget import replay_forgotten
 from .header import Descriptor
-from .progress import Event, Progress, silent
+from .progress import Event, Progress, silent, watching
 from .records import Backup, BackupState
 from .stores.contract import Store
 from .subject import identity_of
 from .switch import NewTenant, open_new, switch_in_place
 from .verify import check_receipt, read_descriptor
 
+LOADING = "loading the dump"
 RESTORABLE = (BackupState.VERIFIED, BackupState.STORED)
 
 
@@ -79,6 +80,7 @@ class Work:
     names: Names  # database and roles of the new placement
     revision: str | None = None
     receipts: int = 0
+    progress: Progress = silent
     result: Tenant | None = None
 
     @property
@@ -138,8 +140,7 @@ def source_of(platform: Platform, slug: str, as_slug: str | None) -> Tenant:
         source = tenants.by_slug(conn, slug)
         if as_slug is not None:
             slugs.check_slug(as_slug)
-            with_slug = [tenant for tenant in tenants.list_all(conn) if tenant.slug == as_slug]
-            if with_slug:
+            if tenants.is_taken(conn, as_slug):
                 raise RefusedError(f"The workspace address “{as_slug}” is taken.")
         elif source.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
             raise RefusedError(f"The workspace “{slug}” is {source.state} and cannot be restored now.")
@@ -148,7 +149,12 @@ def source_of(platform: Platform, slug: str, as_slug: str | None) -> Tenant:
 
 def _choose(platform: Platform, slug: str, backup_id: str | None, as_slug: str | None) -> tuple[Tenant, Backup]:
     source = source_of(platform, slug, as_slug)
-    return source, _named(platform, source, backup_id) if backup_id else _newest(platform, source)
+    return source, choose_backup(platform, source, backup_id)
+
+
+def choose_backup(platform: Platform, source: Tenant, backup_id: str | None = None) -> Backup:
+    """Return the backup of this id, or the tenant's newest verified one. Raises `NotFoundError`, `RefusedError`."""
+    return _named(platform, source, backup_id) if backup_id else _newest(platform, source)
 
 
 def _named(platform: Platform, source: Tenant, backup_id: str) -> Backup:
@@ -183,13 +189,18 @@ def _check(platform: Platform, store: Store, source: Tenant, backup: Backup) -> 
 
 
 def _run_steps(work: Work, progress: Progress) -> None:
+    work.progress = progress
     try:
         for number, (title, step) in enumerate(STEPS, 2):
-            progress(Event(work.order.source.slug, title, number, len(STEPS) + 1))
+            progress(_event(work, title, number))
             step(work)
     except BaseException:
         _undo(work)
         raise
+
+
+def _event(work: Work, title: str, number: int, size: int | None = None) -> Event:
+    return Event(work.order.source.slug, title, number, len(STEPS) + 1, size=size)
 
 
 def _prepare(work: Work) -> None:
@@ -202,7 +213,8 @@ def _prepare(work: Work) -> None:
 
 
 def _load(work: Work) -> None:
-    work.order.content.load(work.place)
+    size = work.order.content.size
+    work.order.content.load(work.place, watching(work.progress, _event(work, LOADING, 3, size)))
 
 
 def _compare(work: Work) -> None:
@@ -248,7 +260,7 @@ def _switch(work: Work) -> None:
 
 STEPS: tuple[tuple[str, Callable[[Work], None]], ...] = (
     ("making a new database", _prepare),
-    ("loading the dump", _load),
+    (LOADING, _load),
     ("comparing with the manifest", _compare),
     ("bringing receipts back", _receipts),
     ("making it current", _adapt),

@@ -1,6 +1,7 @@
 """Backup runs: take and verify, one tenant or many side by side."""
 
-from collections.abc import Callable, Generator, Sequence
+import time
+from collections.abc import Callable, Collection, Generator, Sequence, Sized
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -10,18 +11,20 @@ from functools import partial
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from ..config.errors import FailedError, StrongroomError
+from ..config.errors import FailedError, StrongroomError, VerificationError
 from ..platform.control.platform import Platform
+from ..platform.protection import queries as protection
+from ..platform.protection.policy import policy_of
 from ..platform.tenants import queries as tenants
 from . import catalogue
 from .copies import holding, making_store
-from .due import due
-from .progress import Event, Progress, silent
+from .due import Candidate, due
+from .progress import Event, Progress, Steps, Watch, silent, watching
 from .records import Backup, BackupState
 from .scratch import ScratchPool
 from .take import take_backup
 from .unchanged import note_unchanged
-from .verify import verify_backup
+from .verify import PROVABLE, verify_backup
 
 PARALLEL = 2
 CONTROL = "control"
@@ -64,27 +67,36 @@ def run_many(
     One tenant's failure stops no other. Outcomes come in the order of `tenant_ids`; `progress` is called from several
     threads. `scratch` is used, and left running, where the caller has one.
     """
-    labels = _labels(platform)
-    outcomes = {} if force else _unchanged(platform, tenant_ids, labels)
-    for number, outcome in enumerate(outcomes.values(), 1):
-        progress(Event(outcome.label, _word(outcome), number, len(tenant_ids)))
+    began, labels, wanted = time.monotonic(), _labels(platform), list(dict.fromkeys(tenant_ids))
+    outcomes: dict[str | None, Outcome] = {}
+
+    def end(outcome: Outcome) -> None:
+        outcomes[outcome.tenant_id] = outcome
+        progress(_done(outcome, outcomes.values(), len(wanted), time.monotonic() - began))
+
+    for found in () if force else _unchanged(platform, wanted, labels).values():
+        end(found)
     with _scratch(platform, scratch) as provers, ThreadPoolExecutor(max(1, parallel), "backup") as pool:
+        steps = partial(_begin_step, progress, len(wanted), outcomes)
         running = {
-            pool.submit(_run_one, platform, provers, tenant_id, force=force): tenant_id
-            for tenant_id in dict.fromkeys(tenant_ids)
+            pool.submit(
+                _run_one,
+                platform,
+                provers,
+                tenant_id,
+                force=force,
+                steps=partial(steps, _label(labels, tenant_id)),
+            ): tenant_id
+            for tenant_id in wanted
             if tenant_id not in outcomes
         }
-        for number, done in enumerate(as_completed(running), len(outcomes) + 1):
-            tenant_id = running[done]
-            label = labels.get(tenant_id, tenant_id or CONTROL)
-            outcome = Outcome(tenant_id, label, *done.result())
-            outcomes[tenant_id] = outcome
-            progress(Event(label, _word(outcome), number, len(tenant_ids)))
-    return [outcomes[tenant_id] for tenant_id in dict.fromkeys(tenant_ids)]
+        for done in as_completed(running):
+            end(Outcome(running[done], _label(labels, running[done]), *done.result()))
+    return [outcomes[tenant_id] for tenant_id in wanted]
 
 
 def run_due(platform: Platform, *, parallel: int = PARALLEL, progress: Progress = silent) -> list[Outcome]:
-    """Back up whatever is due now, and then the control database."""
+    """Back up whatever is due now, the control database last."""
     return _control_last(platform, due_now(platform), parallel=parallel, progress=progress)
 
 
@@ -92,24 +104,26 @@ def run_all(
     platform: Platform, *, parallel: int = PARALLEL, force: bool = False, progress: Progress = silent
 ) -> list[Outcome]:
     """Back up every tenant that has a database, and then the control database."""
-    with platform.control.connect() as conn:
-        everything = [
-            candidate.tenant_id for candidate in catalogue.candidates(conn, platform.settings.backup_interval)
-        ]
-    return _control_last(platform, [*everything, None], parallel=parallel, force=force, progress=progress)
+    everything = [candidate.tenant_id for candidate in _candidates(platform, datetime.now(UTC))]
+    return _control_last(platform, everything, parallel=parallel, force=force, progress=progress)
 
 
 def due_now(platform: Platform) -> list[str | None]:
     """Return the tenants (None: the control database) whose backup is due, the longest unprotected first."""
-    with platform.control.connect() as conn:
-        return due(catalogue.candidates(conn, platform.settings.backup_interval), datetime.now(UTC))
+    now = datetime.now(UTC)
+    return due(_candidates(platform, now), now)
 
 
-def list_backups(platform: Platform, slug: str | None = None, limit: int = 1000) -> list[Backup]:
-    """Return the catalogue, newest first, of one tenant or of everything. Raises `NotFoundError`."""
+def list_backups(
+    platform: Platform, slug: str | None = None, limit: int = 1000, before: str | None = None
+) -> list[Backup]:
+    """Return `limit` entries of the catalogue, newest first, of one tenant or of everything.
+
+    `before`: only those that began before the backup of this id. Raises `NotFoundError`.
+    """
     with platform.control.connect() as conn:
         tenant_id = tenants.by_slug(conn, slug).id if slug else None
-        return catalogue.listing(conn, tenant_id, limit)
+        return catalogue.listing(conn, tenant_id, limit, catalogue.by_id(conn, before) if before else None)
 
 
 def show_backup(platform: Platform, backup_id: str) -> Backup:
@@ -125,10 +139,17 @@ def verify_one(platform: Platform, backup_id: str, *, scratch: ScratchPool | Non
         return _verify(platform, pool, backup)
 
 
-def verify_all(platform: Platform, *, progress: Progress = silent) -> list[Outcome]:
-    """Verify every stored or verified backup again, oldest first, one at a time."""
+def verify_all(
+    platform: Platform,
+    states: Sequence[BackupState] = (BackupState.STORED, BackupState.VERIFIED),
+    *,
+    progress: Progress = silent,
+) -> list[Outcome]:
+    """Verify every backup that is in one of `states` by a restore, oldest first, one at a time."""
     with platform.control.connect() as conn:
-        backups = catalogue.in_states(conn, (BackupState.STORED, BackupState.VERIFIED))
+        backups = catalogue.in_states(conn, states)
+    if not backups:
+        return []
     outcomes: list[Outcome] = []
     with closing(ScratchPool(platform.settings)) as scratch:
         for number, backup in enumerate(backups, 1):
@@ -161,26 +182,57 @@ def _control_last(
     progress: Progress,
     force: bool = False,
 ) -> list[Outcome]:
-    """Back up the tenants among `wanted`, then the control database, whose copy so knows of their backups."""
+    """Back up the tenants among `wanted`, then the control database, if it is: its copy so knows of their backups."""
     if not wanted:
         return []
     with closing(ScratchPool(platform.settings)) as scratch:
         tenant_ids = [tenant_id for tenant_id in wanted if tenant_id is not None]
         run = partial(run_many, platform, parallel=parallel, force=force, progress=progress, scratch=scratch)
-        return run(tenant_ids) + run([None])
+        return run(tenant_ids) + (run([None]) if None in wanted else [])
+
+
+def _candidates(platform: Platform, now: datetime) -> list[Candidate]:
+    settings = platform.settings
+    with platform.control.connect() as conn:
+        return catalogue.candidates(conn, protection.policies(conn, settings), policy_of(settings), now)
+
+
+def _label(labels: dict[str | None, str], tenant_id: str | None) -> str:
+    return labels.get(tenant_id, tenant_id or CONTROL)
+
+
+def _begin_step(progress: Progress, total: int, outcomes: Sized, label: str, step: str, size: int | None) -> Watch:
+    return watching(progress, Event(label, step, len(outcomes), total, size=size))
+
+
+def _done(outcome: Outcome, outcomes: Collection[Outcome], total: int, seconds: float) -> Event:
+    """What to say when one of `total` has ended, `seconds` after the first began."""
+    number = len(outcomes)
+    moved = sum(one.backup.size or 0 for one in outcomes if one.backup)
+    left = seconds / number * (total - number)
+    return Event(outcome.label, _word(outcome), number, total, moved, None, seconds, left)
 
 
 def _verify(platform: Platform, scratch: ScratchPool, backup: Backup) -> Backup:
-    return verify_backup(platform, holding(platform, backup), scratch, backup)
+    """Verify a backup where it lies; when that copy is bad, in the next store that has it."""
+    error = VerificationError(f"No store has the backup {backup.id}.")
+    for _ in platform.settings.backup_stores:
+        try:
+            return verify_backup(platform, holding(platform, backup), scratch, backup)
+        except VerificationError as bad:
+            error = bad
+            if show_backup(platform, backup.id).state not in PROVABLE:
+                break
+    raise error
 
 
 def _run_one(
-    platform: Platform, scratch: ScratchPool, tenant_id: str | None, *, force: bool
+    platform: Platform, scratch: ScratchPool, tenant_id: str | None, *, force: bool, steps: Steps
 ) -> tuple[Backup | None, StrongroomError | None]:
     def run() -> Backup:
         store = making_store(platform, tenant_id)
-        backup = take_backup(platform, store, tenant_id, force=force)
-        return verify_backup(platform, store, scratch, backup) if backup.state is BackupState.STORED else backup
+        backup = take_backup(platform, store, tenant_id, force=force, steps=steps)
+        return verify_backup(platform, store, scratch, backup, steps) if backup.state is BackupState.STORED else backup
 
     return _caught(run)
 

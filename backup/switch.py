@@ -1,8 +1,11 @@
 """The moment at which a tenant starts to live in a restored database: the only one at which its members notice."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from sqlalchemy import Connection
 
 from ..platform.audit import queries as operators_audit
 from ..platform.control.platform import Platform
@@ -21,8 +24,15 @@ SWITCHING = "restore.switching"
 MOVING = "tenant.moving"
 
 
-def switch_in_place(platform: Platform, tenant: Tenant, pid: str, operator: str, detail: dict[str, Any]) -> Tenant:
-    """Give the tenant the placement `pid`; return it as it is afterwards.
+def switch_in_place(
+    platform: Platform,
+    tenant: Tenant,
+    pid: str,
+    operator: str,
+    detail: dict[str, Any],
+    before_it: Callable[[Connection], None] = lambda _: None,
+) -> Tenant:
+    """Give the tenant the placement `pid`; return it as it is afterwards. `before_it` is done in the transaction.
 
     The old database is closed and its sessions ended first: a request that is under way fails with 503, and none can
     write into a database that is no longer the tenant's. When anything fails the old one is opened again.
@@ -36,6 +46,7 @@ def switch_in_place(platform: Platform, tenant: Tenant, pid: str, operator: str,
     try:
         _close(platform, tenant)
         with platform.control.begin() as conn:
+            before_it(conn)
             switch_placement(conn, tenant, pid)
             if old:
                 placements.set_drop_after(conn, old, datetime.now(UTC) + KEPT)

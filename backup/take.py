@@ -7,7 +7,7 @@ the first byte, the object before its descriptor, both before the row says `stor
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -24,6 +24,7 @@ from .fingerprint import Fingerprint, read_fingerprint
 from .header import Descriptor, Header, ReceiptCopy, timestamp
 from .lease import kept_alive, lease_end
 from .manifest import Manifest, read_manifest
+from .progress import Steps, unseen
 from .records import Backup, BackupState
 from .stores.contract import Store
 from .subject import Subject, reading, subject_of, target_for
@@ -42,7 +43,9 @@ class Snapshot:
     server_version: int
 
 
-def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, force: bool = False) -> Backup:
+def take_backup(
+    platform: Platform, store: Store, tenant_id: str | None, *, force: bool = False, steps: Steps = unseen
+) -> Backup:
     """Back up a tenant (None: the control database) in `store`; return the entry, which is `stored` or `unchanged`.
 
     `force`: dump even an unchanged database. Raises `NotFoundError` and `RefusedError` (the store takes no data of the
@@ -53,7 +56,7 @@ def take_backup(platform: Platform, store: Store, tenant_id: str | None, *, forc
         backup_id, subject = _begin(platform, tenant_id)
         try:
             with kept_alive(platform.control, backup_id):
-                _take(platform, store, subject, backup_id, force=force)
+                _take(platform, store, subject, backup_id, force=force, steps=steps)
         except StrongroomError as error:
             _give_up(platform, store, subject, backup_id, str(error))
             raise
@@ -81,16 +84,16 @@ def _begin(platform: Platform, tenant_id: str | None) -> tuple[str, Subject]:
     return backup_id, subject
 
 
-def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *, force: bool) -> None:
+def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *, force: bool, steps: Steps) -> None:
     with reading(platform, subject) as session:
         fingerprint = read_fingerprint(session)
         if not force and _unchanged(platform, subject, backup_id, fingerprint):
             return
         keycopies.ensure(platform, subject.tenant_id, store.name)
         with exported_snapshot(session) as snapshot:
-            descriptor = _dump(platform, store, subject, backup_id, snapshot)
+            descriptor = _dump(platform, store, subject, backup_id, snapshot, steps)
     if subject.tenant_id:
-        receipts.copy_missing(platform, store, subject.tenant_id, descriptor.receipts)
+        descriptor = _with_receipts(platform, store, subject.tenant_id, descriptor)
     with store.create(names.descriptor_object(descriptor.object)) as target:
         target.write(descriptor.encode(subject.recipient, subject.identity))
     others = places_for(platform, subject.tenant_id, store)
@@ -100,6 +103,13 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
         copy_queries.record(conn, backup_id, store.name, others)
 
 
+def _with_receipts(platform: Platform, store: Store, tenant_id: str, descriptor: Descriptor) -> Descriptor:
+    """Copy the receipts. One that its origin has lost is written down as lost: all the rest can still be restored."""
+    lost = receipts.copy_missing(platform, store, tenant_id, descriptor.receipts)
+    there = tuple(receipt for receipt in descriptor.receipts if receipt not in lost)
+    return replace(descriptor, receipts=there, lost=tuple(lost))
+
+
 def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint: Fingerprint | None) -> bool:
     """Record that nothing has changed, if so."""
     now = datetime.now(UTC)
@@ -107,7 +117,7 @@ def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint
         last = catalogue.newest(conn, subject.tenant_id, DUMPED)
         if last is None or fingerprint is None or last.fingerprint != fingerprint:
             return False
-        if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id:
+        if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id or last.receipts_lost:
             return False
         return not needs_dump(last.started_at, now) and catalogue.mark_unchanged(conn, backup_id, last, now)
 
@@ -122,7 +132,9 @@ def exported_snapshot(session: Session) -> Generator[Snapshot]:
         yield Snapshot(str(row[0]), session, session.info.server_version)
 
 
-def _dump(platform: Platform, store: Store, subject: Subject, backup_id: str, snapshot: Snapshot) -> Descriptor:
+def _dump(
+    platform: Platform, store: Store, subject: Subject, backup_id: str, snapshot: Snapshot, steps: Steps
+) -> Descriptor:
     """Write the dump's object, and read the manifest and the list of receipts in the same snapshot meanwhile."""
     header = Header(
         kind=subject.kind,
@@ -140,7 +152,7 @@ def _dump(platform: Platform, store: Store, subject: Subject, backup_id: str, sn
     ):
         content = beside.submit(_content, subject, snapshot.session)
         with dumping(target, *options) as dump:
-            written = pipeline.write_object(store, name, header, dump, subject.recipient)
+            written = pipeline.write_object(store, name, header, dump, subject.recipient, steps("dumping", None))
         manifest, copies = content.result()
     return Descriptor(header, name, written.size, written.sha256, manifest, tuple(copies))
 

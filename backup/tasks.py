@@ -2,18 +2,22 @@
 
 import atexit
 import logging
+from datetime import UTC, datetime
 from functools import cache
 
+from ..config.errors import StrongroomError, VerificationError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
-from ..platform.jobs.app import defer_in, periodic, task
-from . import copies, keycopies
+from ..platform.jobs.app import BACKUP, UPKEEP, defer_in, periodic, task
+from . import alarms, copies, copy_checks, keycopies, scrub
 from .collect import collect
-from .runs import due_now, run_many
+from .runs import due_now, run_many, verify_one
 from .scratch import ScratchPool
 
 TENANT_TASK = "backup.tenant"
 CONTROL_TASK = "backup.control"
+
+_PROVED_AT_ONCE = 20
 
 _logger = logging.getLogger(__name__)
 
@@ -29,25 +33,31 @@ def queue_due(platform: Platform) -> None:
         for tenant_id in wanted:
             name = f"backup {tenant_id or 'control'}"
             if tenant_id is None:
-                defer_in(conn, CONTROL_TASK, lock=name, queueing_lock=name)
+                defer_in(conn, CONTROL_TASK, lock=name, queueing_lock=name, queue=BACKUP)
             else:
-                defer_in(conn, TENANT_TASK, lock=name, queueing_lock=name, tenant_id=tenant_id)
+                defer_in(conn, TENANT_TASK, lock=name, queueing_lock=name, queue=BACKUP, tenant_id=tenant_id)
+
+
+@periodic("*/5 * * * *", "backup.alarms")
+def look_for_troubles(platform: Platform) -> None:
+    """Tell operators what has gone wrong with backups, and what is well again."""
+    alarms.check(platform)
 
 
 # A failed backup is recorded, and due again after a while that grows (`due`): the queue does not repeat it.
-@task(TENANT_TASK, retry=False)
+@task(TENANT_TASK, retry=False, queue=BACKUP)
 def back_up_tenant(platform: Platform, tenant_id: str) -> None:
     """Back up one tenant and verify the backup."""
     _run(platform, tenant_id)
 
 
-@task(CONTROL_TASK, retry=False)
+@task(CONTROL_TASK, retry=False, queue=BACKUP)
 def back_up_control(platform: Platform) -> None:
     """Back up the control database and verify the backup."""
     _run(platform, None)
 
 
-@periodic("23 * * * *", "backup.collect")
+@periodic("23 * * * *", "backup.collect", UPKEEP)
 def clear_up(platform: Platform) -> None:
     """Clear up after killed processes, and what has had its time."""
     done = {what: count for what, count in collect(platform).items() if count}
@@ -55,7 +65,7 @@ def clear_up(platform: Platform) -> None:
         _logger.info("Cleared up: %s.", done)
 
 
-@periodic("*/5 * * * *", "backup.copies")
+@periodic("*/5 * * * *", "backup.copies", BACKUP)
 def copy_to_stores(platform: Platform) -> None:
     """Have every store hold the backups and the keys that it is to have."""
     changed = keycopies.sync(platform)
@@ -64,8 +74,27 @@ def copy_to_stores(platform: Platform) -> None:
         _logger.info("Copied to other stores: %d backups, %d key objects.", copied, changed)
 
 
+@periodic("37 * * * *", "backup.scrub", UPKEEP)
+def read_again(platform: Platform) -> None:
+    """Read this hour's share of all copies again, and prove what was stored and never verified."""
+    now = datetime.now(UTC)
+    checked = scrub.scrub(platform, scrub.longest_unchecked(platform, now), rate=scrub.QUIET_RATE)
+    bad = [one for one in checked if one.error]
+    with platform.control.connect() as conn:
+        unproved = copy_checks.unproved(conn, now, _PROVED_AT_ONCE)
+    for backup_id in unproved:
+        try:
+            verify_one(platform, backup_id, scratch=_scratch(platform.settings))
+        except StrongroomError as error:
+            _logger.warning("%s", error)
+    if bad or unproved:
+        alarms.check_now(platform)
+
+
 def _run(platform: Platform, tenant_id: str | None) -> None:
     (outcome,) = run_many(platform, [tenant_id], scratch=_scratch(platform.settings))
+    if isinstance(outcome.error, VerificationError) or (outcome.backup and outcome.backup.receipts_lost):
+        alarms.check_now(platform)  # not in five minutes
     if outcome.error is not None:
         raise outcome.error
 

@@ -3,12 +3,14 @@
 import hashlib
 from datetime import UTC, datetime
 
-from ..config.errors import FailedError, NotFoundError, RefusedError, VerificationError
+from ..config.errors import CallError, FailedError, NotFoundError, RefusedError, VerificationError
 from ..platform.control.platform import Platform
 from ..provisioning.sessions import Session
-from . import age, catalogue, names, pipeline
+from . import age, catalogue, copy_checks, names, pipeline
+from .copy_checks import Copy
 from .header import Descriptor
 from .manifest import differences, read_manifest
+from .progress import Steps, Watch, unseen, unwatched
 from .records import Backup, BackupState
 from .scratch import ScratchPool
 from .stores.contract import Store
@@ -19,37 +21,45 @@ DESCRIPTOR_LIMIT = 64 << 20
 PROVABLE = (BackupState.STORED, BackupState.VERIFIED)
 
 
-def verify_backup(platform: Platform, store: Store, scratch: ScratchPool, backup: Backup) -> Backup:
-    """Verify a stored backup and record the outcome: `verified`, or `failed` with a sentence.
+def verify_backup(
+    platform: Platform, store: Store, scratch: ScratchPool, backup: Backup, steps: Steps = unseen
+) -> Backup:
+    """Verify a stored backup as it lies in `store`, and record the outcome: `verified`, or `failed` with a sentence.
+
+    Where another store has it, too, only the copy is recorded as bad.
 
     Raises `VerificationError` after recording that the backup is bad. When the check itself could not be made (no
     space, server down) it raises `FailedError`, and without a key `KeyMissingError` or `VerificationError`; the entry
     stays as it was.
     """
     require_provable(backup)
+    copy = Copy(backup, store.name)
     identity_of(platform, backup.tenant_id)  # a key that is missing or damaged says nothing about the backup
     try:
-        check_backup(platform, store, scratch, backup)
-    except (VerificationError, NotFoundError, RefusedError) as error:
+        check_backup(platform, store, scratch, backup, steps)
+    except (VerificationError, NotFoundError, RefusedError, CallError) as error:  # CallError: a name that is none
         with platform.control.begin() as conn:
-            catalogue.mark_failed(conn, backup.id, str(error), datetime.now(UTC), PROVABLE)
+            copy_checks.mark_bad(conn, copy, str(error), datetime.now(UTC))
         raise VerificationError(
             f"The backup {backup.id} of “{backup.label}” failed its verification: {error}"
         ) from error
     with platform.control.begin() as conn:
         if not catalogue.mark_verified(conn, backup.id, datetime.now(UTC)):
             raise FailedError(f"The backup {backup.id} changed its state while it was being verified.")
+        copy_checks.mark_checked(conn, copy, datetime.now(UTC))
         return catalogue.by_id(conn, backup.id)
 
 
-def check_backup(platform: Platform, store: Store, scratch: ScratchPool, backup: Backup) -> Descriptor:
+def check_backup(
+    platform: Platform, store: Store, scratch: ScratchPool, backup: Backup, steps: Steps = unseen
+) -> Descriptor:
     """Do all checks; record nothing. Raises `VerificationError`, `NotFoundError` or `RefusedError` for a bad backup."""
     identity = identity_of(platform, backup.tenant_id)
     descriptor = read_descriptor(store, backup, identity)
     with scratch.database() as database:
         try:
             with restoring(database.target) as archive:
-                read_dump(store, descriptor, identity, archive)
+                read_dump(store, descriptor, identity, archive, steps("verifying", descriptor.size))
         except InterruptedProgramError:
             raise
         except FailedError as error:
@@ -73,8 +83,8 @@ def require_provable(backup: Backup) -> None:
 
 def read_descriptor(store: Store, backup: Backup, identity: str) -> Descriptor:
     """Read, authenticate and compare with the catalogue. Raises `VerificationError`, `NotFoundError`."""
-    if backup.object is None:
-        raise VerificationError("The catalogue names no object.")
+    if backup.object is None or backup.object != names.dump_object(backup.tenant_id, backup.id):
+        raise VerificationError("The catalogue names no object, or not the one of this backup.")
     with store.open(names.descriptor_object(backup.object)) as file:
         descriptor = Descriptor.decode(file.read(DESCRIPTOR_LIMIT), identity)
     header = descriptor.header
@@ -86,10 +96,12 @@ def read_descriptor(store: Store, backup: Backup, identity: str) -> Descriptor:
     return descriptor
 
 
-def read_dump(store: Store, descriptor: Descriptor, identity: str, target: age.Writer) -> None:
+def read_dump(
+    store: Store, descriptor: Descriptor, identity: str, target: age.Writer, watch: Watch = unwatched
+) -> None:
     """Decrypt the dump into `target`; see `pipeline.read_object`."""
     expected = pipeline.Written(descriptor.size, descriptor.sha256)
-    pipeline.read_object(store, descriptor.object, expected, descriptor.header, identity, target)
+    pipeline.read_object(store, descriptor.object, expected, descriptor.header, identity, target, watch=watch)
 
 
 def compare(descriptor: Descriptor, session: Session) -> None:
@@ -100,13 +112,14 @@ def compare(descriptor: Descriptor, session: Session) -> None:
         raise VerificationError(f"The restored copy differs from the original: {'; '.join(found[:5])}.")
 
 
-def check_receipt(store: Store, backup: Backup, sha256: str) -> None:
-    """Raise `VerificationError` unless the store holds the sealed receipt with this hash."""
+def check_receipt(store: Store, backup: Backup, sha256: str) -> int:
+    """Raise `VerificationError` unless the store holds the sealed receipt with this hash; return its size in bytes."""
     assert backup.tenant_id is not None
     try:
         with store.open(names.receipt_object(backup.tenant_id, sha256)) as file:
-            found = hashlib.sha256(file.read()).hexdigest()  # a receipt has at most 20 MB
+            content = file.read()  # a receipt has at most 20 MB
     except NotFoundError as error:
         raise VerificationError(f"The receipt {sha256} of this backup is missing from the store.") from error
-    if found != sha256:
+    if hashlib.sha256(content).hexdigest() != sha256:
         raise VerificationError(f"The receipt {sha256} of this backup is damaged in the store.")
+    return len(content)

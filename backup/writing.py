@@ -6,8 +6,10 @@ The lock ends with the process that holds it, however it ends; so an erasure wai
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from ..config.errors import BusyError
+from ..config.errors import BusyError, RefusedError
 from ..platform.control.platform import Platform
+from ..platform.tenants import queries as tenants
+from ..platform.tenants.states import TenantState
 from ..provisioning.locking import held, shared
 
 _PATIENCE = 120.0  # seconds; the database is gone for a writer by then, so only what it has in hand is still written
@@ -15,16 +17,16 @@ _PATIENCE = 120.0  # seconds; the database is gone for a writer by then, so only
 
 @contextmanager
 def writing(platform: Platform, tenant_id: str | None) -> Generator[None]:
-    """Hold this from before the tenant's state is looked at until the last object is written; None: no tenant's.
+    """Hold this from the first to the last object that is written; None: of the control database.
 
-    Raises `BusyError` while an erasure clears the tenant's copies away.
+    Raises `RefusedError` for a tenant that is erased, or is being erased.
     """
     if tenant_id is None:
         yield
         return
     with shared(platform, _key(tenant_id)) as mine:
-        if not mine:
-            raise BusyError("This workspace is being erased; no copies are made of it.")
+        if not mine or _is_erased(platform, tenant_id):
+            raise RefusedError("This workspace is erased or being erased; no copies are made of it.")
         yield
 
 
@@ -35,6 +37,12 @@ def nobody_writes(platform: Platform, tenant_id: str, patience: float = _PATIENC
         if not mine:
             raise BusyError("A backup of this workspace is still being written; repeat the command in a few minutes.")
         yield
+
+
+def _is_erased(platform: Platform, tenant_id: str) -> bool:
+    """Ask once the lock is held: an erasure waits for it after it has said that the tenant is erased."""
+    with platform.control.connect() as conn:
+        return tenants.by_id(conn, tenant_id).state is TenantState.ERASED
 
 
 def _key(tenant_id: str) -> str:

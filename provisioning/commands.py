@@ -14,8 +14,10 @@ from ..config.settings import Settings
 from ..platform.audit import queries as audit
 from ..platform.console.commands import Command, Group, pass_invocation
 from ..platform.console.invocation import Invocation
+from ..platform.console.output import plain
 from ..platform.control.platform import Platform
 from ..platform.portal.imports.service import ImportResult
+from ..platform.tenants import placements
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Tenant
 from ..platform.tenants.requests import DEFAULT_PLAN
@@ -147,13 +149,21 @@ def list_(invocation: Invocation, *, everything: bool) -> None:
 def show(invocation: Invocation, slug: str) -> None:
     """Show one workspace, with the link of its owner's invitation as long as that can be used.
 
-    One that is being erased has its address until the end; after that, it is found by its id.
+    “retired” are the databases that it had before a restore or a move: `strongroom backup undo` goes back to one. One
+    that is being erased has its address until the end; after that, it is found by its id.
     """
     settings = invocation.settings
     with open_home(settings) as platform:
         with platform.control.connect() as conn:
             found = tenants.holder(conn, slug)
-        invocation.output.record(tenant_row(settings, found) | {"invitation": _open_link(invocation, platform, found)})
+            retired = placements.kept(conn, found.id)
+        row = tenant_row(settings, found) | {"invitation": _open_link(invocation, platform, found)}
+    if invocation.as_json:
+        kept = [{key: getattr(one, key) for key in ("id", "server", "retired_at", "drop_after")} for one in retired]
+        invocation.output.record(row | {"retired": kept})
+    else:
+        said = [f"{one.id} on {one.server}, kept until {plain(one.drop_after)}" for one in retired]
+        invocation.output.record(row | {"retired": said or None})
 
 
 @tenant.command(example="strongroom tenant suspend acme --yes")

@@ -13,9 +13,10 @@ from ..platform.control.platform import Platform, open_platform
 from ..platform.jobs import queries as jobs
 from ..platform.metrics.queries import last_isolation_verification, store_copies
 from ..platform.metrics.records import StoreCopies, Verification
+from ..platform.protection import queries as protection
+from ..platform.protection.records import Damaged, Lacking, Standing, late
 from ..platform.servers import queries as servers
 from ..platform.tenants import queries as tenants
-from ..platform.tenants.records import Tenant
 from ..platform.tenants.states import TenantState
 from ..platform.web.listening import answers_https, answers_proxy, serves_newest
 from .archive_status import archive_standing
@@ -26,8 +27,8 @@ from .sessions import open_as
 
 _LEAST_FREE = 512 * 1024 * 1024  # bytes
 _WORKER_SILENCE = timedelta(seconds=60)
-# A backup that is due is taken within minutes; promise 14 is an alarm an hour after it was missed.
-_BACKUP_TOLERANCE = timedelta(hours=1)
+_MOST_NAMED = 20
+_COPY_TOLERANCE = timedelta(hours=1)
 _ISOLATION_AGE = timedelta(days=2)  # a job verifies it every day
 
 
@@ -70,15 +71,30 @@ def check_health(settings: Settings) -> Health:
         return Health([*checks, Check("keys", ok=False, detail=str(error))])
 
 
-def late_backups(active: list[Tenant], interval: timedelta, now: datetime) -> list[str]:
-    """Slugs of the workspaces whose last backup is older than `interval` and the tolerance."""
-    limit = now - interval - _BACKUP_TOLERANCE
-    return [tenant.slug for tenant in active if (tenant.last_backup_at or tenant.created_at) < limit]
+def backup_check(
+    standings: Sequence[Standing], damaged: Sequence[Damaged], lacking: Sequence[Lacking], now: datetime
+) -> Check:
+    """Whether everything has a verified backup that is young enough, and none is known to be bad."""
+    behind = late(standings, now)
+    problems = [
+        f"late for {_few([one.label for one in behind])}" if behind else "",
+        f"failed its verification: {_few([f'{one.backup_id} of {one.label}' for one in damaged])}" if damaged else "",
+        f"receipts lost in {_few([one.label for one in lacking])}" if lacking else "",
+    ]
+    verified = sum(one.verified is not None for one in standings if one.tenant_id)
+    count = sum(one.tenant_id is not None for one in standings)
+    found = "; ".join(filter(None, problems))
+    return Check("backups", ok=not found, detail=found or f"{verified} of {count} workspaces have a verified one")
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _MOST_NAMED
+    return ", ".join(names[:_MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def stores_check(names: Sequence[str], found: list[StoreCopies], interval: timedelta, now: datetime) -> Check:
     """Whether every store of the settings has the backups that it is to have; a copy may be as late as a backup."""
-    limit = now - interval - _BACKUP_TOLERANCE
+    limit = now - interval - _COPY_TOLERANCE
     by_name = {one.store: one for one in found}
     known = [by_name.get(name, StoreCopies(name, 0, 0, None, None)) for name in names]
     late = [one for one in known if one.waiting_since is not None and one.waiting_since < limit]
@@ -162,12 +178,10 @@ def _worker(platform: Platform) -> Check:
 
 
 def _backups(platform: Platform) -> Check:
+    now = datetime.now(UTC)
     with platform.control.connect() as conn:
-        active = tenants.list_all(conn, [TenantState.ACTIVE, TenantState.SUSPENDED])
-    late = late_backups(active, platform.settings.backup_interval, datetime.now(UTC))
-    verified = sum(tenant.last_verified_at is not None for tenant in active)
-    detail = f"late for {', '.join(late)}" if late else f"{verified} of {len(active)} workspaces have a verified one"
-    return Check("backups", ok=not late, detail=detail)
+        standings = protection.standings(conn, platform.settings, now)
+        return backup_check(standings, protection.damaged(conn), protection.lacking(conn), now)
 
 
 def _stores(platform: Platform) -> Check:

@@ -15,6 +15,7 @@ from ...provisioning import database
 from ...provisioning.lifecycle import wait_until_noticed
 from ...provisioning.names import BACKUP, Names
 from ...provisioning.sessions import open_as, provisioner
+from .. import keycopies
 from ..writing import nobody_writes
 from .work import Work
 
@@ -24,6 +25,7 @@ _logger = logging.getLogger(__name__)
 def put_up_tombstone(work: Work) -> None:
     """From here on nothing gets keys under the account's id, whatever an older control database says."""
     work.platform.keys.bury(work.tenant.id, work.requested_at)
+    keycopies.publish(work.platform, "erased", work.tenant.id)
 
 
 def close(work: Work) -> None:

@@ -6,7 +6,7 @@ person has spent, submitted and decided stays, under “Erased member”: these 
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -15,6 +15,7 @@ from ...config.errors import NotFoundError, RefusedError
 from ...platform.audit import queries as operators_audit
 from ...platform.control.platform import Platform
 from ...platform.keys import FieldCipher, normalise_email
+from ...platform.protection import queries as protection
 from ...platform.servers import queries as servers
 from ...platform.tenants import queries as tenants
 from ...platform.tenants.records import Tenant
@@ -23,7 +24,6 @@ from ...provisioning.create import tenant_lock
 from ...provisioning.sessions import migrator_connection
 from ...tenant_schema import tables
 from ...tenant_schema.queries import audit, forgetting, members
-from .. import catalogue
 from . import queries
 from .remains import longest_kept
 
@@ -53,7 +53,7 @@ def forget(platform: Platform, slug: str, email: str, operator: str) -> Forgotte
     with tenant_lock(platform, tenant_id):
         with platform.control.connect() as conn:
             tenant = tenants.by_id(conn, tenant_id)
-            kept = catalogue.retention(conn).get(tenant_id, timedelta())
+            kept = protection.policies(conn, platform.settings)[tenant.plan].longest_kept
         if tenant.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
             raise RefusedError(f"The workspace “{slug}” is {tenant.state}; nobody can be erased from it now.")
         ids, letters = _forget(platform, tenant, address, operator)

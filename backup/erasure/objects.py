@@ -28,8 +28,9 @@ def delete_copies(work: Work) -> None:
         given_to = queries.stores_of(conn, work.tenant.id)
     configured = work.platform.settings.backup_stores
     for settings in configured:
-        store = open_store(work.platform.settings, settings.name, pruning=True)
-        _delete_in(work, settings, store, catalogue)
+        store = open_store(work.platform.settings, settings.name)
+        remover = open_store(work.platform.settings, settings.name, pruning=True)
+        _delete_in(work, settings, store, remover, catalogue)
     known = {settings.name for settings in configured}
     work.note("lost_stores", {name: {} for name in given_to if name not in known})
 
@@ -45,7 +46,9 @@ def clear_again(platform: Platform, tenant_id: str) -> int:
     return count
 
 
-def _delete_in(work: Work, settings: StoreSettings, store: Store, catalogue: dict[str, Document]) -> None:
+def _delete_in(
+    work: Work, settings: StoreSettings, store: Store, remover: Store, catalogue: dict[str, Document]
+) -> None:
     folder = names.folder(work.tenant.id)
     found, unfinished = list(store.list(folder)), list(_unfinished(store, work.tenant.id))
     known: Document = work.detail.get("objects", {}).get(settings.name, {})
@@ -53,11 +56,11 @@ def _delete_in(work: Work, settings: StoreSettings, store: Store, catalogue: dic
     facts |= {one.name: {"bytes": one.size, "kind": "unfinished"} for one in unfinished}
     work.note("objects", {settings.name: facts})
     for one in unfinished:
-        store.delete_abandoned(one.name)
+        remover.delete_abandoned(one.name)
     for one in found:
         locked = _locked_until(settings, one) is not None
         with suppress(*((FailedError, RefusedError) if locked else ())):  # a lock forbids it, or only hides the object
-            store.delete(one.name)
+            remover.delete(one.name)
     left = [one for one in store.list(folder) if _locked_until(settings, one) is None]
     if left:
         raise FailedError(

@@ -18,7 +18,18 @@ from reportlab.lib.units import mm
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
-from reportlab.platypus import BaseDocTemplate, Flowable, Frame, LongTable, PageTemplate, Paragraph, Spacer, TableStyle
+from reportlab.platypus import (
+    BaseDocTemplate,
+    CondPageBreak,
+    Flowable,
+    Frame,
+    LongTable,
+    PageBreak,
+    PageTemplate,
+    Paragraph,
+    Spacer,
+    TableStyle,
+)
 
 from ...platform.keys import durable
 from .records import Certificate, Document
@@ -94,11 +105,14 @@ def _content(document: Any) -> Iterator[Flowable]:
     yield from _opening(document)
     yield from _steps(document)
     yield from _databases_and_keys(document)
+    yield from _stores(document)
+    yield from _remains(document)
+    yield from _signature(document)
+    yield PageBreak()
+    yield Paragraph("Every object, one by one", _style("title"))
     for store in document["stores"]:
         yield from _store(store)
     yield from _receipts("Receipts in the receipt store", document["receipts"])
-    yield from _remains(document)
-    yield from _signature(document)
 
 
 def _opening(document: Any) -> Iterator[Flowable]:
@@ -125,15 +139,18 @@ def _opening(document: Any) -> Iterator[Flowable]:
 
 
 def _steps(document: Any) -> Iterator[Flowable]:
+    yield CondPageBreak(28 * mm)
     yield _heading("Steps")
-    rows = [[_cell(step["title"]), _mono(step["finished_at"])] for step in document["steps"]]
+    rows = [[_cell(step["title"]), _cell(step["finished_at"])] for step in document["steps"]]
     yield from _tables(("Step", "Finished"), rows, (_WIDTH - 55 * mm, 55 * mm))
 
 
 def _databases_and_keys(document: Any) -> Iterator[Flowable]:
     databases, keys = document["databases"], document["keys"]
+    yield CondPageBreak(28 * mm)
     yield _heading(f"Databases dropped: {len(databases)}")
     yield from _tables(("Database and login", "Server", "Was", "Dropped"), [*map(_database, databases)], _DATABASES)
+    yield CondPageBreak(28 * mm)
     yield _heading(f"Keys destroyed: {len(keys)}")
     yield from _tables(("Key object", "Destroyed in", "At"), [*map(_key, keys)], _KEYS)
 
@@ -143,15 +160,33 @@ _KEYS = (62 * mm, _WIDTH - 117 * mm, 55 * mm)
 
 
 def _database(one: Document) -> list[Flowable]:
-    return [_mono(one["database"]), _cell(one["server"]), _cell(one["was"]), _mono(one["dropped_at"])]
+    return [_mono(one["database"]), _cell(one["server"]), _cell(one["was"]), _cell(one["dropped_at"])]
 
 
 def _key(one: Document) -> list[Flowable]:
-    return [_mono(f"{one['kind']}/{one['id']}"), _cell(", ".join(one["places"])), _mono(one["destroyed_at"])]
+    return [_mono(f"{one['kind']}/{one['id']}"), _cell(", ".join(one["places"])), _cell(one["destroyed_at"])]
+
+
+def _stores(document: Any) -> Iterator[Flowable]:
+    receipts = document["receipts"]
+    yield CondPageBreak(28 * mm)
+    yield _heading("Stored objects deleted")
+    rows = [_counts(f"Backup store “{one['store']}”", one["objects"], one["receipts"]) for one in document["stores"]]
+    rows.append(_counts("Receipt store", (), receipts))
+    widths = (_WIDTH - 100 * mm, 40 * mm, 30 * mm, 30 * mm)
+    yield from _tables(("Store", "Dumps and descriptors", "Receipts", "Bytes"), rows, widths)
+    if document["letters"]:
+        yield Paragraph(f"Letters removed from the outbox folder: {document['letters']}.", _style("quiet"))
+
+
+def _counts(name: str, objects: Sequence[Document], receipts: Document) -> list[Flowable]:
+    size = sum(int(one["bytes"]) for one in (*objects, *receipts["objects"]))
+    return [_cell(name), _right(len(objects)), _right(receipts["count"]), _right(size)]
 
 
 def _store(store: Document) -> Iterator[Flowable]:
     objects, name = store["objects"], store["store"]
+    yield CondPageBreak(28 * mm)
     yield _heading(f"Backup store “{name}”: {len(objects)} objects, {store['bytes']:,} bytes with receipts")
     yield from _tables(("Object", "Bytes", "SHA-256"), [*map(_object, objects)], _OBJECTS)
     if any("locked_until" in one for one in objects):
@@ -159,7 +194,7 @@ def _store(store: Document) -> Iterator[Flowable]:
     yield from _receipts(f"Copies of receipts in the store “{name}”", store["receipts"])
 
 
-_OBJECTS = (_WIDTH - 105 * mm, 18 * mm, 87 * mm)
+_OBJECTS = (_WIDTH - 114 * mm, 24 * mm, 90 * mm)
 
 
 def _object(one: Document) -> list[Flowable]:
@@ -173,12 +208,14 @@ def _of_account(one: Document) -> str:
 
 
 def _receipts(title: str, receipts: Document) -> Iterator[Flowable]:
+    yield CondPageBreak(28 * mm)
     yield _heading(f"{title}: {receipts['count']}")
     rows = [[_mono(str(one["object"]).rpartition("/")[2]), _right(one["bytes"])] for one in receipts["objects"]]
     yield from _tables(("Object (SHA-256 of the sealed receipt)", "Bytes"), rows, (_WIDTH - 25 * mm, 25 * mm))
 
 
 def _remains(document: Any) -> Iterator[Flowable]:
+    yield CondPageBreak(28 * mm)
     yield _heading("What is left")
     for one in document["remains"]:
         until = f"Until {one['until']}. " if one["until"] else ""
@@ -188,6 +225,7 @@ def _remains(document: Any) -> Iterator[Flowable]:
 
 def _signature(document: Any) -> Iterator[Flowable]:
     signature = document["signature"]
+    yield CondPageBreak(28 * mm)
     yield _heading("Signature")
     sentence = (
         "The signed form of this certificate is the JSON document of the same number. The installation checks it with "
@@ -201,12 +239,15 @@ def _signature(document: Any) -> Iterator[Flowable]:
     yield Paragraph(f"Signature: <font name='{_MONO}'>{signature['value']}</font>", _style("small"))
 
 
+_NUMBERS = ("Bytes", "Receipts", "Dumps and descriptors")
+
+
 def _tables(head: Sequence[str], rows: Sequence[Sequence[Flowable]], widths: Sequence[float]) -> Iterator[Flowable]:
     """Yield tables of at most `_ROWS` rows; without rows a dash, because an empty list is an answer too."""
     if not rows:
         yield Paragraph("None.", _style("quiet"))
     for begin in range(0, len(rows), _ROWS):
-        headings = [Paragraph(one, _style("label")) for one in head]
+        headings = [Paragraph(one, _style("label right" if one in _NUMBERS else "label")) for one in head]
         yield _table([headings, *rows[begin : begin + _ROWS]], widths, head=True)
 
 
@@ -228,7 +269,7 @@ def _table(rows: Sequence[Sequence[Flowable]], widths: Sequence[float], *, head:
 
 
 def _heading(text: str) -> Paragraph:
-    return Paragraph(_printable(text), _style("heading"))
+    return Paragraph(_printable(text), _style("heading"))  # not kept with what follows: a long table would go along
 
 
 def _cell(text: str) -> Paragraph:
@@ -265,13 +306,14 @@ def _style(name: str) -> ParagraphStyle:
         "text": lambda: base,
         "title": lambda: ParagraphStyle("title", base, fontName=_BOLD, fontSize=18, leading=24, spaceAfter=6),
         "heading": lambda: ParagraphStyle(
-            "heading", base, fontName=_BOLD, fontSize=10, leading=13, spaceBefore=12, spaceAfter=4, keepWithNext=1
+            "heading", base, fontName=_BOLD, fontSize=10, leading=13, spaceBefore=12, spaceAfter=4
         ),
         "label": lambda: ParagraphStyle("label", base, fontSize=7.5, leading=12, textColor=_QUIET),
+        "label right": lambda: ParagraphStyle("label right", _style("label"), alignment=2, rightIndent=4),
         "quiet": lambda: ParagraphStyle("quiet", base, textColor=_QUIET),
         "small": lambda: ParagraphStyle("small", base, fontSize=7.5, leading=10, wordWrap="CJK"),
         "mono": lambda: ParagraphStyle("mono", base, fontName=_MONO, fontSize=6.4, leading=9, wordWrap="CJK"),
-        "number": lambda: ParagraphStyle("number", base, fontName=_MONO, fontSize=6.4, leading=9, alignment=2),
+        "number": lambda: ParagraphStyle("number", base, fontSize=7, leading=10, alignment=2, rightIndent=4),
         "item": lambda: ParagraphStyle("item", base, spaceAfter=4),
     }
     return styles[name]()

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from ...config.settings import Settings
 from ...platform.control.platform import Platform
+from ...platform.protection.policy import policy_of
 from ..archive.expiry import last_log_key_expiry
 from ..header import timestamp
 from .records import Document
@@ -12,13 +13,7 @@ from .records import Document
 
 def longest_kept(settings: Settings) -> timedelta:
     """Return how long a backup is kept at most, whatever counts it."""
-    days = (
-        settings.backup_retention_days,
-        7 * settings.backup_keep_weekly,
-        31 * settings.backup_keep_monthly,
-        366 * settings.backup_keep_yearly,
-    )
-    return timedelta(days=max(days))
+    return policy_of(settings).longest_kept
 
 
 def remains(platform: Platform, detail: Document, ended_at: datetime) -> list[Document]:

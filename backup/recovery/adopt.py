@@ -29,7 +29,7 @@ class Adopted:
     """What the catalogue has learnt."""
 
     adopted: int = 0  # backups that it did not know, or knew as running
-    lost: int = 0  # backups whose object is gone or has another size
+    lost: int = 0  # backups whose object is gone or has another size, and that no other store has
     refused: list[str] = field(default_factory=list[str])  # sentences about descriptors that were not believed
     strangers: list[str] = field(default_factory=list[str])  # ids of workspaces that have backups, keys and no row
 
@@ -44,14 +44,14 @@ def adopt(platform: Platform, store: Store, store_name: str) -> Adopted:
         for descriptor in found:
             queries.put_stored(conn, descriptor, datetime.fromisoformat(descriptor.header.created_at))
         adopted = {descriptor.header.backup_id for descriptor in found}
-        lost = [one for one in known.values() if one.id not in adopted and _is_lost(one, sizes)]
+        gone = [one for one in known.values() if one.id not in adopted and _is_gone(one, sizes)]
+        stores = [one.name for one in platform.settings.backup_stores]
+        elsewhere = queries.keep_copies(conn, store_name, stores, [one.id for one in gone])
+        lost = [one for one in gone if one.id not in elsewhere]
         for one in lost:
             sentence = _CUT if one.state is BackupState.RUNNING else _LOST
             catalogue.mark_failed(conn, one.id, sentence, datetime.now(UTC), (*_HELD, BackupState.RUNNING))
-        gone = [one.id for one in lost]
-        queries.forget_prolongations(conn, gone)
-        queries.forget_copies(conn, store_name, gone)
-        queries.put_copies(conn, store_name, [one.name for one in platform.settings.backup_stores])
+        queries.forget_prolongations(conn, [one.id for one in lost])
     strangers = sorted({owner for one in unknown if (owner := _owner(one)) and owner not in rows})
     return Adopted(len(adopted), len(lost), refused, strangers)
 
@@ -94,7 +94,7 @@ def _read(platform: Platform, store: Store, sizes: Mapping[str, int], name: str)
     return descriptor
 
 
-def _is_lost(one: Entry, sizes: Mapping[str, int]) -> bool:
+def _is_gone(one: Entry, sizes: Mapping[str, int]) -> bool:
     if one.state is BackupState.RUNNING:
         return True  # else it would have been adopted
     if one.state not in _HELD or one.object is None:

@@ -1,27 +1,44 @@
 """Where a recovery reads from: the folder or address that `--from` names."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ...config.errors import CallError, NotFoundError, RefusedError
-from ...config.stores import LOCAL, SCHEMES, StoreSettings, read_stores
+from ...config.settings import Settings
+from ...config.stores import LOCAL, SCHEMES, StoreSettings, folder_of, read_stores
+from ..stores.separation import BACKUPS, keys_url
 
 _RECOVERED = "recovered"  # name of a store that no settings named yet
 
 
-def read_place(home: Path, source: str, keys: str | None = None, credentials: Path | None = None) -> StoreSettings:
-    """Return what `--from`, `--keys` and `--credentials` describe: folders, or addresses as the settings write them.
+def read_place(
+    settings: Settings,
+    source: str,
+    keys: str | None = None,
+    credentials: Path | None = None,
+    endpoint: str | None = None,
+) -> StoreSettings:
+    """Return what `--from` and its companions describe: a folder, an address, or a store that the settings name.
 
-    Raises `CallError` for an address of no known kind, `NotFoundError` for a folder without backups.
+    What the settings of the home say about that store counts where the command line says nothing. Raises `CallError`
+    for an address of no known kind, `NotFoundError` for a folder without backups.
     """
-    url, name = _address(source), _RECOVERED if _is_address(source) else LOCAL
-    table = {"name": name, "url": url} | ({"keys_url": _address(keys)} if keys else {})
+    by_name = [one for one in settings.backup_store if one.name == source and not Path(source).exists()]
+    url, name = (by_name[0].url, source) if by_name else (_address(source), _new_name(source))
+    table = {"name": name, "url": url, "keys_url": _address(keys) if keys else "", "endpoint": endpoint or ""}
     if credentials:
         table["credentials"] = str(credentials.expanduser().absolute())
-    (store,) = read_stores(home, [table])
+    (store,) = read_stores(settings.home, [table])
     if store.scheme == "file":
         _require_backups(store.folder)
-    return store
+    known = named(settings, store)
+    return _completed(store, known) if known else store
+
+
+def named(settings: Settings, store: StoreSettings) -> StoreSettings | None:
+    """Return what the settings call this store; None if they do not know it."""
+    return next((one for one in settings.backup_stores if same_place(one, store)), None)
 
 
 def same_place(one: StoreSettings, other: StoreSettings) -> bool:
@@ -33,8 +50,8 @@ def same_place(one: StoreSettings, other: StoreSettings) -> bool:
 
 def label(store: StoreSettings, *, keys: bool = False) -> str:
     """Return what a person calls the store, or the place of its key copies."""
-    url = store.keys_url if keys and store.keys_url else store.url
-    return urlsplit(url).path if urlsplit(url).scheme == "file" else url
+    url = keys_url(store) if keys else store.url
+    return str(folder_of(url)) if urlsplit(url).scheme == "file" else url
 
 
 def refuse_inside(home: Path, store: StoreSettings) -> None:
@@ -43,6 +60,19 @@ def refuse_inside(home: Path, store: StoreSettings) -> None:
         root, home = store.folder.resolve(), home.resolve()
         if root.is_relative_to(home) or home.is_relative_to(root):
             raise RefusedError(f"The backups {root} and the new home {home} must not contain each other.")
+
+
+def _completed(store: StoreSettings, known: StoreSettings) -> StoreSettings:
+    return replace(
+        known,
+        keys_url=store.keys_url or known.keys_url,
+        endpoint=store.endpoint or known.endpoint,
+        credentials=store.credentials or known.credentials,
+    )
+
+
+def _new_name(source: str) -> str:
+    return _RECOVERED if _is_address(source) else LOCAL
 
 
 def _is_address(text: str) -> bool:
@@ -60,6 +90,6 @@ def _address(text: str) -> str:
 def _require_backups(root: Path) -> None:
     if not root.is_dir():
         raise NotFoundError(f"There is no folder {root}; --from names the folder in which “store” and “keys” lie.")
-    if not (root / "store").is_dir():
-        above = f" Name the folder above it: {root.parent}" if root.name == "store" else ""
+    if not (root / BACKUPS).is_dir():
+        above = f" Name the folder above it: {root.parent}" if root.name == BACKUPS else ""
         raise NotFoundError(f"{root} holds no backups: there is no folder “store” in it.{above}")

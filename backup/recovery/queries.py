@@ -70,19 +70,21 @@ def unchanged_until(conn: Connection) -> dict[str, datetime]:
     return {str(backup_id): at for backup_id, at in rows}
 
 
-def put_copies(conn: Connection, store: str, stores: Collection[str]) -> None:
-    """Record that `store` holds every good backup, and forget what is said about stores that are not among `stores`."""
-    conn.execute(delete(backup_copy).where(backup_copy.c.store.not_in(stores)))
-    good = select(backup.c.id, literal(store), literal("stored"), func.now()).where(backup.c.state.in_(_HELD))
+def keep_copies(conn: Connection, store: str, stores: Collection[str], gone: Collection[str]) -> set[str]:
+    """Record that `store` holds every good backup but those that are `gone`; return which of these others hold.
+
+    `stores` are the names in the settings; what is said about any other store is forgotten.
+    """
+    absent = backup_copy.c.backup_id.in_(gone) & (backup_copy.c.store == store)
+    conn.execute(delete(backup_copy).where(absent | backup_copy.c.store.not_in(stores)))
+    good = select(backup.c.id, literal(store), literal("stored"), func.now()).where(
+        backup.c.state.in_(_HELD), backup.c.object.is_not(None), backup.c.id.not_in(gone)
+    )
     statement = insert(backup_copy).from_select(["backup_id", "store", "state", "stored_at"], good)
     done = {"state": "stored", "failure": None}
     conn.execute(statement.on_conflict_do_update(index_elements=["backup_id", "store"], set_=done))
-
-
-def forget_copies(conn: Connection, store: str, backup_ids: Collection[str]) -> None:
-    """Record that `store` does not hold these backups."""
-    gone = backup_copy.c.backup_id.in_(backup_ids) & (backup_copy.c.store == store)
-    conn.execute(delete(backup_copy).where(gone))
+    others = backup_copy.c.backup_id.in_(gone) & (backup_copy.c.state == "stored")
+    return set(conn.scalars(select(backup_copy.c.backup_id).where(others)))
 
 
 def forget_processes(conn: Connection) -> None:

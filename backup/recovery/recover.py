@@ -4,7 +4,8 @@ Killed at any moment, the same command goes on: what is done is found done. Unti
 nobody else can work in the home.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,9 +28,9 @@ from . import control, journal, leftovers, workspaces
 from .adopt import adopt
 from .journal import Journal
 from .keys import Escrow, bring_keys, prove
-from .place import label, refuse_inside
+from .place import label, named, refuse_inside
 from .report import Report
-from .settings_file import keep_settings, named
+from .settings_file import keep_settings
 from .watching import Watch
 
 PARALLEL = 2
@@ -80,7 +81,7 @@ def recover(settings: Settings, order: Order, watch: Watch | None = None) -> Rep
     prove(escrow, place.keys, label(order.store, keys=True))
     if journal.read(settings.home) is None:
         journal.require_empty(settings.home)
-    with held(settings):
+    with _alone(settings):
         begun = Journal.begin(settings.home, label(order.store), escrow.key.id)
         work = Work(settings, order, watch, place, escrow, begun)
         for title, step in FIRST_STEPS:
@@ -94,6 +95,14 @@ def recover(settings: Settings, order: Order, watch: Watch | None = None) -> Rep
     return Report.of(begun.document)
 
 
+@contextmanager
+def _alone(settings: Settings) -> Generator[None]:
+    """Keep `up` away, until the first run has come to its end: later ones may bring the rest while others work."""
+    document = journal.read(settings.home)
+    with held(settings) if document is None or document["finished_at"] is None else nullcontext():
+        yield
+
+
 def _settings(work: Work) -> None:
     if work.journal.control is None:
         set_recovering(work.settings, recovering=True)
@@ -101,6 +110,8 @@ def _settings(work: Work) -> None:
 
 
 def _keys(work: Work) -> None:
+    if work.journal.control is not None:  # they were complete before it, and some may have been destroyed since
+        return
     for sentence in bring_keys(work.settings, work.escrow, work.place.keys):
         _note(work, sentence)
 

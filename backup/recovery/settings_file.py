@@ -8,7 +8,7 @@ from ...config.errors import CallError, FailedError, RefusedError
 from ...config.settings import SETTINGS_FILE, TEMPLATE, Settings, load_settings, names_stores
 from ...config.stores import StoreSettings
 from ...platform.keys import durable
-from .place import label, same_place
+from .place import label, named
 
 _SECRETS = "secrets"
 
@@ -29,16 +29,11 @@ def keep_settings(settings: Settings, store: StoreSettings) -> Settings:
     return load_settings(settings.home)
 
 
-def named(settings: Settings, store: StoreSettings) -> StoreSettings | None:
-    """Return what the settings call this store; None if they do not know it."""
-    return next((one for one in settings.backup_stores if same_place(one, store)), None)
-
-
 def _lines(home: Path, store: StoreSettings) -> str:
     if store.scheme == "file" and not store.keys_url:
         return f"backup_root = {_text(str(store.folder))}  # recovered from there\n"
     entry = replace(store, credentials=_own_credentials(home, store))
-    values = {"name": entry.name, "url": entry.url, "keys_url": entry.keys_url}
+    values = {"name": entry.name, "url": entry.url, "keys_url": entry.keys_url, "endpoint": entry.endpoint}
     if entry.credentials:
         values["credentials"] = str(entry.credentials.relative_to(home))
     lines = [f"{key} = {_text(value)}" for key, value in values.items() if value]

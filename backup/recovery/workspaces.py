@@ -31,7 +31,7 @@ _KEPT = "its database on the server “{}” was not lost and stays as it is"
 _PENDING = "it had no database yet; the worker goes on making it"
 _ERASED = "it had been erased before the loss; nothing of it can be read"
 _NO_KEYS = "its keys are not among the copies: nothing of it can be opened without them"
-_WAITING = "left out by --only; later: strongroom backup restore {} --yes"
+_WAITING = "left out by --only; the same command without it brings it back"
 _NONE = "there is no backup of it in the store"
 
 
@@ -181,7 +181,7 @@ def _note(fate: Fate, tenant: Tenant) -> str:
         Fate.PENDING: _PENDING,
         Fate.ERASED: _ERASED,
         Fate.FAILED: _NO_KEYS,
-        Fate.WAITING: _WAITING.format(tenant.slug),
+        Fate.WAITING: _WAITING,
     }
     return sentences[fate]
 

@@ -155,6 +155,7 @@ backup = Table(
     _now("started_at"),
     _now("finished_at", nullable=True),
     _now("verified_at", nullable=True),
+    Column("receipts_lost", Integer, nullable=False, server_default=text("0")),  # at their origin, before it was made
     Index("ix_backup_tenant_started", "tenant_id", "started_at"),
 )
 

@@ -30,6 +30,11 @@ P = ParamSpec("P")
 # Connects to nothing: the worker runs it over `job_connector`.
 app = App(connector=PsycopgConnector())
 
+# Each has slots of its own in a worker, so that an hour of backups keeps no mail waiting.
+DEFAULT = "default"  # what somebody waits for
+BACKUP = "backup"  # making backups
+UPKEEP = "upkeep"  # long work that nobody waits for
+
 _PLATFORM = "platform"
 # What a repetition may cure; anything else is a bug or a refusal, and stays failed.
 _RETRY = RetryStrategy(
@@ -40,28 +45,31 @@ _RETRY = RetryStrategy(
 
 
 def task(
-    name: str, retry: RetryStrategy | bool = _RETRY
+    name: str, retry: RetryStrategy | bool = _RETRY, queue: str = DEFAULT
 ) -> Callable[[Callable[Concatenate[Platform, P], None]], Callable[Concatenate[Platform, P], None]]:
     """Register a function as the task `name`; it gets the worker's platform and the arguments it was queued with.
 
-    It must be safe to run again: a worker may be killed in the middle of it.
+    It must be safe to run again: a worker may be killed in the middle of it. `queue`: one of the three above; whoever
+    queues it by its name must name the same.
     """
 
     def register(function: Callable[Concatenate[Platform, P], None]) -> Callable[Concatenate[Platform, P], None]:
-        app.task(name=name, pass_context=True, retry=retry)(_with_platform(function))
+        app.task(name=name, pass_context=True, retry=retry, queue=queue)(_with_platform(function))
         return function
 
     return register
 
 
-def periodic(cron: str, name: str) -> Callable[[Callable[[Platform], None]], Callable[[Platform], None]]:
+def periodic(
+    cron: str, name: str, queue: str = DEFAULT
+) -> Callable[[Callable[[Platform], None]], Callable[[Platform], None]]:
     """Register a function to be run whenever `cron` (UTC) says, by one worker, and never twice at the same time."""
 
     def register(function: Callable[[Platform], None]) -> Callable[[Platform], None]:
         def run(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - the signature of periodic tasks
             function(_platform(context))
 
-        registered = app.task(name=name, pass_context=True, lock=name, queueing_lock=name)(run)
+        registered = app.task(name=name, pass_context=True, lock=name, queueing_lock=name, queue=queue)(run)
         app.periodic(cron=cron)(registered)
         return function
 
@@ -75,6 +83,7 @@ def defer_in(
     lock: str | None = None,
     queueing_lock: str | None = None,
     run_at: datetime | None = None,
+    queue: str = DEFAULT,
     **arguments: Any,
 ) -> int | None:
     """Queue a task in the open transaction of `conn` (control database): it runs if and when that is committed.
@@ -84,7 +93,15 @@ def defer_in(
     """
     try:
         with conn.begin_nested():
-            return queries.defer(conn, task_name, lock, queueing_lock, run_at, arguments)
+            return queries.defer(
+                conn,
+                task_name,
+                queue=queue,
+                lock=lock,
+                queueing_lock=queueing_lock,
+                run_at=run_at,
+                arguments=arguments,
+            )
     except IntegrityError as error:
         if queries.is_queued_already(error):
             return None

@@ -13,7 +13,7 @@ _ONE_WAITING = "procrastinate_jobs_queueing_lock_idx_v1"
 # The function that procrastinate's own `defer` calls, procrastinate/sql/queries.sql.
 _DEFER = text("""
     SELECT (procrastinate_defer_jobs_v1(ARRAY[ROW(
-        'default', :task_name, 0, :lock, :queueing_lock, CAST(:arguments AS jsonb), CAST(:run_at AS timestamptz)
+        :queue, :task_name, 0, :lock, :queueing_lock, CAST(:arguments AS jsonb), CAST(:run_at AS timestamptz)
     )::procrastinate_job_to_defer_v1]))[1]
 """)
 _COUNTS = text("SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY status")
@@ -47,6 +47,8 @@ class QueuedJob:
 def defer(
     conn: Connection,
     task_name: str,
+    *,
+    queue: str,
     lock: str | None,
     queueing_lock: str | None,
     run_at: datetime | None,
@@ -55,6 +57,7 @@ def defer(
     """Queue a job and return its id. Raises `IntegrityError` if one with the same queueing lock waits."""
     values = {
         "task_name": task_name,
+        "queue": queue,
         "lock": lock,
         "queueing_lock": queueing_lock,
         "run_at": run_at,

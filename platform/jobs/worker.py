@@ -5,8 +5,10 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 
 import psycopg
 from procrastinate.exceptions import ConnectorException
@@ -14,7 +16,7 @@ from procrastinate.periodic import PeriodicRegistry
 
 from ...config.errors import UnavailableError
 from ..control.platform import Platform
-from .app import app, job_connector, worker_context
+from .app import BACKUP, DEFAULT, UPKEEP, app, job_connector, worker_context
 from .upkeep import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, requeue_stalled
 
 GRACE_SECONDS = 5.0
@@ -32,6 +34,7 @@ def run_worker(
 ) -> None:
     """Run jobs until SIGTERM or SIGINT; with `wait` false, until none is left that may run now.
 
+    At the same time run: `concurrency` jobs of the default queue, `backup_parallel` backups, and one piece of upkeep.
     Calls `announce` as soon as a signal ends it cleanly. One at a time in a process; the modules of the tasks must have
     been imported. A job that does not end within `grace` seconds after the signal is left in the middle together with
     the process, as if it had been killed: it is queued again by another worker. Raises `UnavailableError` when the
@@ -40,23 +43,44 @@ def run_worker(
     with platform.control.connect():  # says at once what the pool would say after half a minute
         pass
     try:
-        ended = asyncio.run(_run(platform, concurrency, wait, grace, announce))
+        ended = asyncio.run(_run(platform, _lanes(platform, concurrency, wait=wait), wait, grace, announce))
     except (ConnectorException, psycopg.OperationalError) as error:
         raise UnavailableError("The worker has lost the control database.") from error
     if not ended:
         raise UnavailableError("The worker has lost the control database.")
 
 
-async def _run(platform: Platform, concurrency: int, wait: bool, grace: float, announce: Callable[[], None]) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """Slots for the jobs of one queue; None: of all."""
+
+    queue: str | None
+    slots: int
+
+
+def _lanes(platform: Platform, concurrency: int, *, wait: bool) -> list[_Lane]:
+    """Who waits for the end of all jobs has one lane: a job of one queue may add one to another."""
+    backups = platform.settings.backup_parallel
+    if not wait:
+        return [_Lane(None, max(concurrency, backups))]
+    return [_Lane(DEFAULT, concurrency), _Lane(BACKUP, backups), _Lane(UPKEEP, 1)]
+
+
+async def _run(
+    platform: Platform, lanes: Sequence[_Lane], wait: bool, grace: float, announce: Callable[[], None]
+) -> bool:
     """Return whether the worker ended because it was told to, or had nothing left to do."""
     told = asyncio.Event()
-    connector = job_connector(platform.settings, platform.keys, connections=concurrency + 3)
+    slots = sum(lane.slots for lane in lanes)
+    connector = job_connector(platform.settings, platform.keys, connections=slots + 2 * len(lanes) + 1)
+    # Its own default has a few threads per processor, whatever the slots.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(slots + 1, "job"))
     # Replaced, not copied: periodic tasks are queued over the connector of the app that they were registered with.
     with app.replace_connector(connector), _signals(told):
         announce()
         async with app.open_async():
             await requeue_stalled(app.job_manager)
-            working = asyncio.create_task(_work(platform, concurrency, wait))
+            working = asyncio.create_task(_work(platform, lanes, wait))
             await _either(working, told)
             if not working.done():
                 await _end(working, grace)
@@ -65,17 +89,32 @@ async def _run(platform: Platform, concurrency: int, wait: bool, grace: float, a
     return told.is_set() or not wait
 
 
-async def _work(platform: Platform, concurrency: int, wait: bool) -> None:
+async def _work(platform: Platform, lanes: Sequence[_Lane], wait: bool) -> None:
+    """Work in all lanes until one ends; the others then take no new jobs and end with their running ones."""
     with nullcontext() if wait else _without_periodic_tasks():
-        await app.run_worker_async(
-            concurrency=concurrency,
-            wait=wait,
-            listen_notify=wait,
-            additional_context=worker_context(platform),
-            install_signal_handlers=False,
-            update_heartbeat_interval=HEARTBEAT_SECONDS,
-            stalled_worker_timeout=DEAD_AFTER_SECONDS,
-        )
+        working = [asyncio.create_task(_work_in(lane, platform, wait)) for lane in lanes]
+        try:
+            await asyncio.wait(working, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in working:
+                one.cancel()
+            await asyncio.wait(working)
+    for one in working:
+        if not one.cancelled():
+            one.result()  # raises what ended it
+
+
+async def _work_in(lane: _Lane, platform: Platform, wait: bool) -> None:
+    await app.run_worker_async(
+        queues=None if lane.queue is None else [lane.queue],  # pyright: ignore[reportArgumentType]  # None: all
+        concurrency=lane.slots,
+        wait=wait,
+        listen_notify=wait,
+        additional_context=worker_context(platform),
+        install_signal_handlers=False,
+        update_heartbeat_interval=HEARTBEAT_SECONDS,
+        stalled_worker_timeout=DEAD_AFTER_SECONDS,
+    )
 
 
 async def _either(working: "asyncio.Task[None]", told: asyncio.Event) -> None:

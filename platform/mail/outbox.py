@@ -38,7 +38,7 @@ def deliver(conn: Connection, cipher: FieldCipher, settings: Settings) -> int:
     """
     waiting = queries.take_waiting(conn)
     for row in waiting:
-        _write(settings.outbox_dir, f"{row.id}.eml", _message(row, cipher, settings.base_domain).as_bytes())
+        write_message(settings.outbox_dir, f"{row.id}.eml", _message(row, cipher, settings.base_domain).as_bytes())
         queries.mark_sent(conn, row.id)
     return len(waiting)
 
@@ -53,8 +53,8 @@ def _message(row: queries.Message, cipher: FieldCipher, domain: str) -> EmailMes
     return message
 
 
-def _write(folder: Path, name: str, content: bytes) -> None:
-    """Mode 0600: a message may carry an invitation's link."""
+def write_message(folder: Path, name: str, content: bytes) -> None:
+    """Write the file of a message, whole or not at all. Mode 0600: it may carry an invitation's link."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = folder / f".{name}.part"
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

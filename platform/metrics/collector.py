@@ -13,7 +13,11 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...config.errors import StrongroomError
+from ...config.settings import Settings
 from ..jobs import queries as jobs
+from ..protection import alarms
+from ..protection import queries as protection
+from ..protection.records import Standing, late
 from ..tenants.states import TenantState
 from . import queries
 from .records import BREAKER_STATES, Lease, busiest
@@ -32,8 +36,10 @@ _JOB_STATES = ("todo", "doing", "succeeded", "failed", "cancelled", "aborted")
 class ControlDatabaseCollector(Collector):
     """Reads `engine` at each collection. While the database is away there is `strongroom_up 0` and nothing else."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, settings: Settings) -> None:
+        """`settings` have what the plans leave open about backups."""
         self._engine = engine
+        self._settings = settings
 
     def describe(self) -> list[Metric]:
         """Nothing: registering must not ask the database."""
@@ -44,13 +50,8 @@ class ControlDatabaseCollector(Collector):
         found: list[Metric] = []
         try:
             with self._engine.connect() as conn:
-                found = [
-                    *_registry(queries.leases(conn)),
-                    *_servers(conn),
-                    *_states(conn),
-                    *_proofs(conn),
-                    *_stores(conn),
-                ]
+                found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
+                found += [*_backups(conn, self._settings), *_stores(conn)]
         except (StrongroomError, SQLAlchemyError):
             found = []  # half of them would look like a change
         yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)
@@ -176,3 +177,28 @@ def _proofs(conn: Connection) -> Iterator[Metric]:
             "Time since the last verification of isolation",
             (now - isolation.at).total_seconds(),
         )
+
+
+def _backups(conn: Connection, settings: Settings) -> Iterator[Metric]:
+    now = datetime.now(UTC)
+    standings = protection.standings(conn, settings, now)
+    tenants, control = standings[:-1], standings[-1]
+    figures = {
+        "oldest_age_seconds": ("Age of the newest verified backup of whoever is worst off", _worst_age(tenants, now)),
+        "control_age_seconds": ("Age of the control database's newest verified backup", _worst_age([control], now)),
+        "late": ("Of workspaces and control database, those behind their policy", len(late(standings, now))),
+        "failed_verifications": ("Backups that failed a verification", len(protection.damaged(conn))),
+        "damaged_copies": (
+            "Copies that are bad, of backups that are not",
+            len(protection.damaged_copies(conn)),
+        ),
+        "receipts_lost": ("Receipts that newest backups lack", sum(one.receipts for one in protection.lacking(conn))),
+        "alarms": ("Troubles that operators were told of, or will be", alarms.count(conn)),
+    }
+    for name, (text, value) in figures.items():
+        yield GaugeMetricFamily(f"strongroom_backup_{name}", text, float(value))
+
+
+def _worst_age(standings: list[Standing], now: datetime) -> float:
+    """In seconds; of one without any verified backup since it came to be."""
+    return max(((now - (one.verified or one.since)).total_seconds() for one in standings), default=0.0)

@@ -42,15 +42,15 @@ def serve_metrics(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises `FailedError` when the port is taken."""
     host, port = settings.metrics_host, settings.metrics_port
     check_port(host, port, "metrics_port")
-    app = metrics_app(control_engine(settings, KeyStore.open(settings)))
+    app = metrics_app(control_engine(settings, KeyStore.open(settings)), settings)
     with make_server(host, port, app, _Server6 if ":" in host else _Server, _Quiet) as server:
         server.serve_forever()
 
 
-def metrics_app(engine: Engine) -> "WSGIApplication":
+def metrics_app(engine: Engine, settings: Settings) -> "WSGIApplication":
     """WSGI application that answers `GET /metrics` from the control database, in OpenMetrics or Prometheus's text."""
     registry = CollectorRegistry()
-    registry.register(ControlDatabaseCollector(engine))
+    registry.register(ControlDatabaseCollector(engine, settings))
     # The library leaves the type of what it makes open.
     metrics: WSGIApplication = exposition.make_wsgi_app(registry)  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 

@@ -101,6 +101,18 @@ def of_tenant(conn: Connection, tenant_id: str) -> list[Placement]:
     return [_placement(row) for row in rows]
 
 
+def kept(conn: Connection, tenant_id: str) -> list[Placement]:
+    """Return the retired placements that a tenant can still be put back on, the one that it left last first."""
+    rows = conn.execute(
+        _PLACEMENT.where(
+            placement.c.tenant_id == tenant_id,
+            placement.c.state == PlacementState.RETIRED,
+            placement.c.drop_after > func.now(),
+        ).order_by(placement.c.retired_at.desc(), placement.c.id)
+    )
+    return [_placement(row) for row in rows]
+
+
 def in_state(conn: Connection, *states: PlacementState) -> list[Placement]:
     """Return the placements in the given states, the oldest first."""
     rows = conn.execute(

@@ -18,7 +18,12 @@ _last_backup = (
     .where(backup.c.tenant_id == tenant.c.id, backup.c.state.in_(("stored", "verified", "unchanged")))
     .scalar_subquery()
 )
-_last_verified = select(func.max(backup.c.verified_at)).where(backup.c.tenant_id == tenant.c.id).scalar_subquery()
+_last_verified = (
+    select(func.max(backup.c.verified_at))
+    # One that has failed a later verification was proved once, which helps nobody.
+    .where(backup.c.tenant_id == tenant.c.id, backup.c.state == "verified")
+    .scalar_subquery()
+)
 _TENANT = select(
     tenant.c.id,
     tenant.c.slug,
@@ -51,6 +56,12 @@ def holder(conn: Connection, word: str) -> Tenant:
     holds = tenant.c.slug == word, tenant.c.slug != tenant.c.id
     row = conn.execute(_TENANT.where(*holds)).one_or_none()
     return _tenant(row) if row else by_id(conn, word)
+
+
+def is_taken(conn: Connection, slug: str) -> bool:
+    """Say whether a tenant holds `slug`, also one that is being erased."""
+    taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.slug != tenant.c.id)
+    return conn.execute(taken).one_or_none() is not None
 
 
 def by_id(conn: Connection, tenant_id: str) -> Tenant:
@@ -173,8 +184,7 @@ def set_name(conn: Connection, tenant_id: str, name: str) -> None:
 def set_slug(conn: Connection, tenant_id: str, slug: str) -> Tenant:
     """Give a workspace another address; the old one is free at once. Raises `RefusedError` if `slug` is taken."""
     _locked(conn, tenant_id)
-    taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.slug != tenant.c.id)
-    if conn.execute(taken).one_or_none():
+    if is_taken(conn, slug):
         raise RefusedError(f"The workspace address “{slug}” is taken.")
     try:
         _change(conn, tenant_id, slug=slug)

@@ -45,10 +45,14 @@ def sealed_invitations(conn: Connection, ids: Sequence[UUID]) -> list[tuple[UUID
 
 
 def replace_member(conn: Connection, member_id: UUID, values: Mapping[str, Any]) -> None:
-    """Put other sealed values into a member's row, who can never sign in again, and end the sessions."""
+    """Put other sealed values into a member's row, who can never sign in again, and end the sessions.
+
+    Of a session only its token's hash stays: a browser that still sends the token is not taken for an intruder's.
+    """
     gone = {"password_hash": None, "state": "removed", "last_seen_at": None}
     conn.execute(update(member).where(member.c.id == member_id).values({**values, **gone}))
-    conn.execute(delete(session).where(session.c.member_id == member_id))
+    ended = {"address": None, "user_agent": None, "revoked_at": func.coalesce(session.c.revoked_at, func.now())}
+    conn.execute(update(session).where(session.c.member_id == member_id).values(ended))
 
 
 def replace_invitation(conn: Connection, invitation_id: UUID, values: Mapping[str, Any]) -> None:

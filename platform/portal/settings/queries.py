@@ -3,14 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, case, func, select
 
-from ...control.tables import backup, plan, region, tenant
+from ...control.tables import backup, region, tenant
 
 
 @dataclass(frozen=True, slots=True)
 class BackupLine:
-    """One backup of the workspace. `size` in bytes."""
+    """One backup of the workspace. `size` in bytes.
+
+    `verified_at`: when its restore was last proved; of a finding that nothing has changed that of the backup before.
+    """
 
     state: str
     started_at: datetime
@@ -19,30 +22,28 @@ class BackupLine:
     verified_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What the workspace is promised. The two numbers are None where the installation's settings count."""
-
-    interval_hours: int | None
-    retention_days: int | None
-    region: str
-
-
+_base = backup.alias("base")
 _RECENT = (
     select(
         backup.c.state,
         backup.c.started_at,
         backup.c.bytes,
-        backup.c.receipts,
-        backup.c.verified_at,
+        func.coalesce(backup.c.receipts, _base.c.receipts),
+        case(
+            (
+                func.coalesce(_base.c.state, backup.c.state) == "verified",
+                func.coalesce(_base.c.verified_at, backup.c.verified_at),
+            )
+        ),
     )
+    .select_from(backup.outerjoin(_base, _base.c.id == backup.c.unchanged_since))
     .where(backup.c.tenant_id == bindparam("tenant_id"))
     .order_by(backup.c.started_at.desc())
     .limit(bindparam("how_many"))
 )
-_TERMS = (
-    select(plan.c.backup_interval_hours, plan.c.backup_retention_days, func.coalesce(region.c.name, region.c.id))
-    .select_from(tenant.join(plan, plan.c.id == tenant.c.plan_id).join(region, region.c.id == tenant.c.region_id))
+_REGION = (
+    select(func.coalesce(region.c.name, region.c.id))
+    .select_from(tenant.join(region, region.c.id == tenant.c.region_id))
     .where(tenant.c.id == bindparam("tenant_id"))
 )
 
@@ -52,6 +53,6 @@ def recent_backups(conn: Connection, tenant_id: str, how_many: int = 20) -> list
     return [BackupLine(*row) for row in conn.execute(_RECENT, {"tenant_id": tenant_id, "how_many": how_many})]
 
 
-def terms(conn: Connection, tenant_id: str) -> Terms:
-    """How often the workspace is backed up, how long copies are kept, and where it is."""
-    return Terms(*conn.execute(_TERMS, {"tenant_id": tenant_id}).one())
+def region_of(conn: Connection, tenant_id: str) -> str:
+    """Where the workspace's data and its backups are, in words."""
+    return conn.execute(_REGION, {"tenant_id": tenant_id}).scalar_one()

@@ -8,8 +8,8 @@ from flask.typing import ResponseReturnValue
 
 from ....config.errors import CallError
 from ....tenant_schema.queries import settings as settings_queries
+from ...protection import queries as protection
 from ...web import limits, sessions, tenant
-from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, requires
 from . import queries, service
@@ -110,13 +110,15 @@ def backups() -> ResponseReturnValue:
     platform, here = tenant.platform(), tenant.tenant()
     with platform.control.connect() as control:
         lines = queries.recent_backups(control, here.id)
-        terms = queries.terms(control, here.id)
+        policy = protection.policies(control, platform.settings)[here.plan]
+        region = queries.region_of(control, here.id)
     return render_template(
         "settings/backups.html",
         backups=lines,
         size=next((line.size for line in lines if line.size), None),
-        interval=plural(terms.interval_hours or platform.settings.backup_interval_hours, "hour"),
-        retention=plural(terms.retention_days or platform.settings.backup_retention_days, "day"),
+        how_often=service.how_often(policy),
+        how_long=service.how_long(policy),
+        region=region,
     )
 
 
@@ -127,7 +129,7 @@ def _profile_form(name: str, errors: dict[str, str]) -> str:
 def _workspace_form(name: str, currency: str, self_approval: bool, errors: dict[str, str]) -> str:
     platform, here = tenant.platform(), tenant.tenant()
     with platform.control.connect() as control:
-        terms = queries.terms(control, here.id)
+        region = queries.region_of(control, here.id)
     return render_template(
         "settings/workspace.html",
         name=name,
@@ -136,5 +138,5 @@ def _workspace_form(name: str, currency: str, self_approval: bool, errors: dict[
         errors=errors,
         currencies=service.currencies(),
         address=platform.settings.workspace_url(here.slug).removeprefix("https://"),
-        region=terms.region,
+        region=region,
     )

@@ -15,9 +15,11 @@ from ....tenant_schema import tables
 from ....tenant_schema.queries import audit, members, sessions
 from ....tenant_schema.queries import settings as settings_queries
 from ...keys.passwords import verify_password
+from ...protection.policy import DAY, Policy
 from ...tenants import queries as tenants
 from ...tenants.slugs import check_name as check_workspace_name
 from ...web import tenant
+from ...web.formats import plural
 from ...web.member import CurrentMember
 from ...web.sessions import IDLE, LONGEST
 from ..access import service as access
@@ -98,6 +100,27 @@ def save_workspace(
     if name != tenant.tenant().name:
         tenants.set_name(control, tenant.tenant().id, name)
     audit.record(conn, member.id, "workspace.changed", detail={"currency": currency, "self_approval": self_approval})
+
+
+def how_often(policy: Policy) -> str:
+    """`every 6 hours`, and at which hours of the day where the plan says so."""
+    count = int(policy.interval.total_seconds() // 3600)
+    hours = plural(count, "hour") if count > 1 else "hour"
+    if policy.window is None:
+        return f"every {hours}"
+    window = f"between {policy.window.start:02}:00 and {policy.window.end:02}:00 UTC"
+    return f"daily {window}" if policy.longest_gap >= DAY else f"every {hours} {window}"
+
+
+def how_long(policy: Policy) -> str:
+    """`30 days`, `30 days, then one a week for 8 weeks`: how long backups are kept."""
+    more = [
+        f"one a {name} for {plural(count, name)}"
+        for name, count in (("week", policy.weekly), ("month", policy.monthly), ("year", policy.yearly))
+        if count
+    ]
+    days = plural(policy.days, "day")
+    return f"{days}, then {' and '.join(more)}" if more else days
 
 
 def _current_codes() -> Iterable[str]:

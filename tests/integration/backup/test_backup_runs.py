@@ -18,9 +18,12 @@ import zstandard
 from sqlalchemy import text
 
 from strongroom.backup import collect, names, runs, tasks
+from strongroom.backup.prune import plan_pruning, prune
 from strongroom.backup.records import Backup, BackupState
 from strongroom.backup.scratch import ScratchPool
 from strongroom.backup.stores.opening import open_store
+from strongroom.backup.subject import identity_of
+from strongroom.backup.verify import read_descriptor
 from strongroom.config.errors import FailedError, NotFoundError, RefusedError, VerificationError
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.jobs.worker import run_worker
@@ -260,12 +263,20 @@ def test_swapped_objects_are_found(
         mine = back_up(platform, scratch, workspace.id, force=True)
 
 
-def test_a_receipt_that_the_receipt_store_has_lost_fails_the_verification(
+def test_a_receipt_that_its_origin_has_lost_is_written_down_and_costs_nothing_else(
     platform: Platform, scratch: ScratchPool, workspace: Workspace
 ) -> None:
-    next((platform.settings.receipts_dir / workspace.id).rglob("??/*")).unlink()
-    with pytest.raises(VerificationError, match=r"receipt .* is missing"):
-        back_up(platform, scratch, workspace.id)
+    gone = next((platform.settings.receipts_dir / workspace.id).rglob("??/*"))
+    content = gone.read_bytes()
+    gone.unlink()
+    workspace.settle()
+    back_up(platform, scratch, workspace.id)
+    backup = back_up(platform, scratch, workspace.id)  # this one, too, is made: the receipt may be back
+    assert (backup.state, backup.receipts, backup.receipts_lost) == (BackupState.VERIFIED, 1, 1)
+    descriptor = read_descriptor(open_store(platform.settings), backup, identity_of(platform, workspace.id))
+    assert [one.sha256 for one in descriptor.lost] == [hashlib.sha256(content).hexdigest()]
+    gone.write_bytes(content)
+    assert back_up(platform, scratch, workspace.id).receipts_lost == 0
 
 
 def test_receipts_are_copied_once(platform: Platform, scratch: ScratchPool, workspace: Workspace) -> None:
@@ -362,10 +373,9 @@ def test_a_backup_past_its_time_goes_with_its_objects_but_never_the_last_verifie
     older = back_up(platform, scratch, workspace.id)
     newer = back_up(platform, scratch, workspace.id, force=True)
     later = datetime.now(UTC) + timedelta(days=31)
-    planned = [b.id for b in collect.prune(platform, later, dry_run=True) if b.tenant_id == workspace.id]
-    assert planned == [older.id]
+    assert [one.backup.id for one in plan_pruning(platform, later, workspace.slug)] == [older.id]
     assert older.id in [b.id for b in runs.list_backups(platform, workspace.slug)]
-    collect.prune(platform, later)
+    assert [one.backup.id for one in prune(platform, later, workspace.slug)] == [older.id]
     assert [b.id for b in runs.list_backups(platform, workspace.slug)] == [newer.id]
     assert objects_of(platform, workspace) == [newer.object, names.descriptor_object(newer.object or "")]
 

@@ -77,8 +77,10 @@ def assert_forgotten(workspace) -> None:
     assert {ERASED, "Olive Owner"} <= set(content.split("\n"))
     with workspace.platform.registry.connect(workspace.tenant()) as conn, conn.begin():
         one = conn.execute(select(t.member).where(t.member.c.id == workspace.member_id)).one()
-        sessions = select(func.count()).where(t.session.c.member_id == workspace.member_id)
-        assert conn.scalar(sessions) == 0
+        columns = t.session.c
+        sessions = conn.execute(select(columns.address, columns.user_agent, columns.revoked_at)).all()
+        assert [(row.address, row.user_agent) for row in sessions] == [(None, None)] * len(sessions)
+        assert all(row.revoked_at for row in sessions)
         assert conn.scalar(select(func.count()).where(t.expense.c.member_id == workspace.member_id)) == 1
     assert (one.state, one.password_hash, one.last_seen_at) == ("removed", None, None)
 

@@ -17,7 +17,7 @@ from strongroom.config.errors import FailedError, UnavailableError
 from strongroom.config.settings import load_settings
 from strongroom.platform.control.platform import Platform, open_platform
 from strongroom.platform.jobs import queries
-from strongroom.platform.jobs.app import app, defer_in, periodic, task
+from strongroom.platform.jobs.app import BACKUP, UPKEEP, app, defer_in, periodic, task
 from strongroom.platform.jobs.worker import run_worker
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.postgres.setup import set_up
@@ -31,7 +31,7 @@ from strongroom.platform.jobs.app import task
 from strongroom.platform.jobs.worker import run_worker
 @task("test_sleep")
 def sleep(platform: Platform, seconds: float) -> None:
-    print("started", flush=True)
+    print(f"started {seconds}", flush=True)
     time.sleep(seconds)
 with open_platform(load_settings(Path(sys.argv[1]))) as platform:
     print("ready", flush=True)
@@ -138,9 +138,11 @@ def worker(platform: Platform) -> subprocess.Popen[str]:
     return process
 
 
-def started(process: subprocess.Popen[str]) -> None:
+def started(process: subprocess.Popen[str], seconds: float | None = None) -> None:
     assert process.stdout
-    assert process.stdout.readline() == "started\n"
+    line = process.stdout.readline().split()
+    assert line[:1] == ["started"]
+    assert seconds is None or float(line[1]) == seconds
 
 
 def test_an_idle_worker_stops_at_once_on_sigterm(platform: Platform) -> None:
@@ -215,3 +217,29 @@ def run_after_the_heartbeat_is_missed(platform: Platform) -> None:
     run_worker(platform, wait=False)
     assert ran == [60]
     assert unfinished(platform) == []
+
+
+def test_long_backups_keep_nothing_else_waiting(platform: Platform) -> None:
+    """The default queue and the upkeep go on while all slots for backups are taken, and one more waits."""
+    slots = platform.settings.backup_parallel
+    with platform.control.begin() as conn:
+        for _ in range(slots + 1):
+            defer_in(conn, "test_sleep", queue=BACKUP, seconds=60)
+    process = worker(platform)
+    try:
+        for _ in range(slots):
+            started(process, 60)
+        with platform.control.begin() as conn:
+            defer_in(conn, "test_sleep", seconds=0)
+        started(process, 0)
+        with platform.control.begin() as conn:
+            defer_in(conn, "test_sleep", queue=UPKEEP, seconds=0.5)
+        started(process, 0.5)
+        assert sorted(job.state for job in unfinished(platform) if job.arguments == {"seconds": 60}) == (
+            ["doing"] * slots + ["todo"]
+        )
+    finally:
+        process.kill()
+        process.communicate()
+        with platform.control.begin() as conn:
+            conn.execute(text("DELETE FROM procrastinate_jobs WHERE task_name = 'test_sleep'"))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from prometheus_client import parser as prometheus
@@ -14,16 +15,18 @@ from prometheus_client.openmetrics import parser as openmetrics
 from sqlalchemy import create_engine
 from werkzeug.test import Client
 
+from strongroom.config.settings import Settings
 from strongroom.platform.metrics.endpoint import metrics_app
 from strongroom.platform.tenants.ids import new_id
 
 COUNTERS = {"hits": 90, "misses": 10, "evictions": 3, "waits": 4, "timeouts": 1, "discarded": 2}
 STATE = {"open": 7, "busy": 5, "waiting": 1, "breaker": "half-open"}
+SETTINGS = Settings(Path("/nowhere"))
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
 def scrape(engine, accept=""):
-    answer = Client(metrics_app(engine)).get("/metrics", headers={"Accept": accept})
+    answer = Client(metrics_app(engine, SETTINGS)).get("/metrics", headers={"Accept": accept})
     assert answer.status_code == 200
     parse = openmetrics if answer.content_type.startswith("application/openmetrics-text") else prometheus
     return {family.name: family for family in parse.text_string_to_metric_families(answer.text)}
@@ -70,7 +73,7 @@ def test_no_customer_is_named_and_the_list_of_the_busiest_is_bounded(platform, t
     uses = values(scrape(platform.control)["strongroom_registry_busiest_uses"], server="embedded")
     assert len(uses) == 20
     assert uses[busy[0]["tenant"],] == 2_000_000
-    text = Client(metrics_app(platform.control)).get("/metrics").text
+    text = Client(metrics_app(platform.control, platform.settings)).get("/metrics").text
     assert tenant.slug not in text
     assert tenant.name not in text
 
@@ -100,7 +103,7 @@ def test_while_the_control_database_is_away_that_is_what_is_said(accept):
 
 
 def test_there_is_nothing_but_the_metrics(platform):
-    assert Client(metrics_app(platform.control)).get("/").status_code == 404
+    assert Client(metrics_app(platform.control, platform.settings)).get("/").status_code == 404
 
 
 def test_the_listener_answers_one_caller_while_another_says_nothing_and_ends_at_once(platform, settings):

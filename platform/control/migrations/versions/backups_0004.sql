@@ -74,3 +74,6 @@ CREATE TABLE alarm (
     mailed_at timestamptz,
     CONSTRAINT pk_alarm PRIMARY KEY (kind, subject)
 );
+
+-- Receipts that a backup lacks because their origin had lost them before it could copy them.
+ALTER TABLE backup ADD COLUMN receipts_lost integer NOT NULL DEFAULT 0;
