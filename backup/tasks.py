@@ -13,6 +13,7 @@ from . import alarms, copies, copy_checks, keycopies, scrub
 from .collect import collect
 from .runs import due_now, run_many, verify_one
 from .scratch import ScratchPool
+from .unchanged import note_unchanged
 
 TENANT_TASK = "backup.tenant"
 CONTROL_TASK = "backup.control"
@@ -24,11 +25,13 @@ _logger = logging.getLogger(__name__)
 
 @periodic("*/5 * * * *", "backup.due")
 def queue_due(platform: Platform) -> None:
-    """Queue one job for each backup that is due and does not wait already.
+    """Queue one job for each backup that is due and does not wait already, but for workspaces that are seen unchanged.
 
     The queue is worked off in its order, so the copy of the control database, queued last, knows of the others.
     """
     wanted = due_now(platform)
+    unchanged = note_unchanged(platform, [tenant_id for tenant_id in wanted if tenant_id is not None])
+    wanted = [tenant_id for tenant_id in wanted if tenant_id not in unchanged]
     with platform.control.begin() as conn:
         for tenant_id in wanted:
             name = f"backup {tenant_id or 'control'}"
