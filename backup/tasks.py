@@ -59,15 +59,6 @@ def clear_up(platform: Platform) -> None:
         _logger.info("Cleared up: %s.", done)
 
 
-@periodic("*/5 * * * *", "backup.copies", BACKUP)
-def copy_to_stores(platform: Platform) -> None:
-    """Have every store hold the backups and the keys that it is to have."""
-    changed = keycopies.sync(platform)
-    copied = copies.replicate(platform).copied
-    if changed or copied:
-        _logger.info("Copied to other stores: %d backups, %d key objects.", copied, changed)
-
-
 @periodic("37 * * * *", "backup.scrub", UPKEEP)
 def read_again(platform: Platform) -> None:
     """Read this hour's share of all copies again, and prove what was stored and never verified."""
@@ -83,6 +74,15 @@ def read_again(platform: Platform) -> None:
             _logger.warning("%s", error)
     if bad or unproved:
         alarms.check_now(platform)
+
+
+@periodic("*/5 * * * *", "backup.copies", UPKEEP)
+def copy_to_stores(platform: Platform) -> None:
+    """Have every store hold the backups and the keys that it is to have."""
+    changed = keycopies.sync(platform)
+    copied = copies.replicate(platform).copied
+    if changed or copied:
+        _logger.info("Copied to other stores: %d backups, %d key objects.", copied, changed)
 
 
 def _run(platform: Platform, tenant_id: str | None) -> None:
