@@ -31,7 +31,7 @@ from ..provisioning.schema import upgrade_schema
 from ..provisioning.sessions import provisioner
 from .copying import Copied, Place, compare_copy, copy_database
 from .progress import Event, Progress, silent
-from .switch import KEPT, MOVING, go_back, state_before
+from .switch import KEPT, MOVED, MOVING, go_back, state_before
 
 _MOVABLE = (TenantState.ACTIVE, TenantState.SUSPENDED)
 
@@ -173,11 +173,16 @@ def _switch(work: Work) -> None:
     """Shut the old database for good, then make the new one the tenant's own and open it."""
     with provisioner(work.platform, work.source.server) as session:
         database.fence(session, work.source.names)
-    detail = {"from": work.source.server.name, "to": work.server.name, "placement": work.to.names.pid}
+    detail = {
+        "from": work.source.server.name,
+        "to": work.server.name,
+        "placement": work.to.names.pid,
+        "left": work.source.names.pid,
+    }
     with work.platform.control.begin() as conn:
         switch_placement(conn, work.tenant, work.to.names.pid)
         placements.set_drop_after(conn, work.source.names.pid, datetime.now(UTC) + KEPT)
-        operators_audit.record(conn, work.operator, "tenant.moved", work.tenant.id, detail)
+        operators_audit.record(conn, work.operator, MOVED, work.tenant.id, detail)
         moved = tenants.set_state(conn, work.tenant.id, work.tenant.state)
     work.result = moved
     work.platform.registry.forget(work.tenant)

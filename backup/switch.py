@@ -22,6 +22,8 @@ from ..provisioning.sessions import provisioner
 KEPT = timedelta(days=7)  # how long the database that a restore replaced can be had back
 SWITCHING = "restore.switching"
 MOVING = "tenant.moving"
+RESTORED = "tenant.restored"
+MOVED = "tenant.moved"
 
 
 def switch_in_place(
@@ -50,7 +52,7 @@ def switch_in_place(
             switch_placement(conn, tenant, pid)
             if old:
                 placements.set_drop_after(conn, old, datetime.now(UTC) + KEPT)
-            operators_audit.record(conn, operator, "tenant.restored", tenant.id, {**detail, "from": old})
+            operators_audit.record(conn, operator, RESTORED, tenant.id, {**detail, "from": old})
             switched = tenants.set_state(conn, tenant.id, before)
     except BaseException:
         go_back(platform, tenant.id, before)
@@ -104,6 +106,12 @@ def state_before(platform: Platform, tenant_id: str) -> TenantState:
         entries = operators_audit.newest(conn, 20, tenant_id)
     states = [entry.detail["state"] for entry in entries if entry.action in (SWITCHING, MOVING)]
     return TenantState(states[0]) if states else TenantState.ACTIVE
+
+
+def switches(conn: Connection, tenant_id: str) -> list[tuple[datetime, str]]:
+    """Return when a tenant left a database, and which placement that was, oldest first; it may have come back since."""
+    entries = operators_audit.of_tenant(conn, tenant_id, (RESTORED, MOVED))
+    return [(one.at, one.detail["left" if one.action == MOVED else "from"]) for one in entries]
 
 
 def _close(platform: Platform, tenant: Tenant) -> None:

@@ -4,6 +4,7 @@ All others go on meanwhile: the server of that time is a throw-away one, and the
 """
 
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -15,12 +16,13 @@ from ...platform.servers import queries as servers
 from ...platform.servers.records import Server
 from ...platform.tenants import placements
 from ...platform.tenants import queries as tenants
-from ...platform.tenants.records import Placement, PlacementState, Tenant
+from ...platform.tenants.records import Placement, Tenant
 from ...provisioning.create import tenant_lock
 from ..content import MomentContent
 from ..copies import making_store
 from ..progress import Event, Progress, silent
 from ..restore import STEPS, Order, land, source_of
+from ..switch import switches
 from .embedded import EmbeddedArchive
 from .pgbackrest import PgBackRestArchive
 from .source import LogArchive
@@ -104,18 +106,20 @@ def archive_of(platform: Platform, server: Server) -> LogArchive:
     raise RefusedError(f"Nothing that Strongroom knows of archives the log of the server “{server.name}”.")
 
 
-def placement_at(known: list[Placement], at: datetime) -> Placement | None:
-    """Return the placement that a tenant lived in at `at`: the first to be retired after it, else the current one."""
-    retired = [one for one in known if one.retired_at is not None and one.retired_at > at]
-    current = [one for one in known if one.state is PlacementState.CURRENT]
-    return min(retired, key=lambda one: one.retired_at or at, default=current[0] if current else None)
+def placement_at(switched: Sequence[tuple[datetime, str]], current: str | None, at: datetime) -> str | None:
+    """Return the placement that a tenant lived in at `at`: the first one that it left after it, else the current one.
+
+    `switched`: when it left which placement, oldest first; an undone restore leaves the same one again.
+    """
+    return next((left for moment, left in switched if moment > at), current)
 
 
 def _placement_at(platform: Platform, source: Tenant, at: datetime) -> tuple[Server, Placement]:
     with platform.control.connect() as conn:
-        found = placement_at(placements.of_tenant(conn, source.id), at)
-        if found is None or source.created_at > at:
+        pid = placement_at(switches(conn, source.id), source.placement_id, at)
+        if pid is None or source.created_at > at:
             raise NotFoundError(f"There was no workspace “{source.slug}” yet at {at.isoformat()}.")
+        found = placements.by_id(conn, pid)
         return servers.by_name(conn, found.server), found
 
 

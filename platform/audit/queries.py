@@ -1,5 +1,6 @@
 """SQL of the operators' audit log; rows are only ever added. The caller owns the transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,6 +37,12 @@ def newest(conn: Connection, limit: int = 100, tenant_id: str | None = None) -> 
     if tenant_id is not None:
         statement = statement.where(operator_audit.c.tenant_id == tenant_id)
     return [AuditEntry(*row) for row in conn.execute(statement.limit(limit))]
+
+
+def of_tenant(conn: Connection, tenant_id: str, actions: Sequence[str]) -> list[AuditEntry]:
+    """Return all entries about a tenant with one of these actions, oldest first."""
+    wanted = _ENTRY.where(operator_audit.c.tenant_id == tenant_id, operator_audit.c.action.in_(actions))
+    return [AuditEntry(*row) for row in conn.execute(wanted.order_by(operator_audit.c.id))]
 
 
 def without_tenant(conn: Connection, action: str, before: datetime) -> list[AuditEntry]:

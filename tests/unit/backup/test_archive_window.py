@@ -9,7 +9,6 @@ from strongroom.backup.archive.names import day_of, is_segment, next_segment
 from strongroom.backup.archive.window import Window, expired, key_dies_at, window_of
 from strongroom.config.errors import CallError
 from strongroom.platform.servers.bases import STORED, BaseBackup
-from strongroom.platform.tenants.records import Placement, PlacementState
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 DAYS = 7
@@ -67,23 +66,19 @@ def test_no_window_keeps_nothing() -> None:
     assert (over.bases, over.days) == (known, days_of(*known))
 
 
-def placement(name: str, state: PlacementState, retired: int | None) -> Placement:
-    at = NOW + timedelta(hours=retired) if retired is not None else None
-    return Placement(name, "embedded", "t", state, None, NOW - timedelta(days=9), at, None)
-
-
-def test_the_placement_of_a_moment_is_the_one_that_was_retired_next() -> None:
-    known = [
-        placement("first", PlacementState.DROPPED, -5),
-        placement("failed", PlacementState.DROPPED, None),  # of a restore that did not come to its end
-        placement("second", PlacementState.RETIRED, -2),
-        placement("now", PlacementState.CURRENT, None),
-    ]
-    for hours, expected in ((-6, "first"), (-5, "second"), (-3, "second"), (-2, "now"), (0, "now")):
-        found = placement_at(known, NOW + timedelta(hours=hours))
-        assert found is not None
-        assert found.id == expected
-    assert placement_at([known[1]], NOW) is None
+def test_the_placement_of_a_moment_is_the_one_that_was_left_next() -> None:
+    # A restore, then another one, which was undone: “second” is left twice.
+    switched = [(NOW + timedelta(hours=-h), left) for h, left in ((6, "first"), (4, "second"), (2, "third"))]
+    for hours, expected in (
+        (-7, "first"),
+        (-6, "second"),
+        (-5, "second"),
+        (-3, "third"),
+        (-2, "second"),
+        (0, "second"),
+    ):
+        assert placement_at(switched, "second", NOW + timedelta(hours=hours)) == expected
+    assert placement_at([], None, NOW) is None
 
 
 def test_pieces_of_the_log_follow_each_other() -> None:
