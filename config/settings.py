@@ -12,6 +12,7 @@ from .pgbackrest import Stanza, read_stanzas
 from .stores import StoreSettings, local_store, read_stores
 
 SETTINGS_FILE = "strongroom.toml"
+LOG_SPOOL = "log-spool"
 TEMPLATE = """\
 # Strongroom settings. Every line is optional; what stands here after a `#` is the default.
 # bind_host = "127.0.0.1"
@@ -115,6 +116,11 @@ class Settings:
     def postgres_dir(self) -> Path:
         """Data and socket of the embedded PostgreSQL server."""
         return self.home / "postgres"
+
+    @property
+    def log_spool_dir(self) -> Path:
+        """Finished pieces of the embedded server's log that wait for the archiver; there once the log is wanted."""
+        return self.postgres_dir / LOG_SPOOL
 
     @property
     def receipts_dir(self) -> Path:

@@ -182,7 +182,14 @@ def _store_part(work: Work, part: str, version: int, total: int = 0) -> Part:
     header = part_header(work.base.id, part, version, work.base.started_at.isoformat())
     name = names.part_object(work.folder, part)
     written = pipeline.write_object(work.store, name, header, TarStream(data, paths), work.keys.recipient)
-    work.progress(Event(work.server.name, f"database {part} is stored", 1, total + 1))
+    work.progress(
+        Event(
+            work.server.name,
+            "the cluster's files are stored" if part == files.CLUSTER else f"database {part} is stored",
+            1,
+            total + 1,
+        )
+    )
     return Part(written.size, written.sha256)
 
 

@@ -6,6 +6,7 @@ ones only, so that the number of series stays bounded.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, StateSetMetricFamily
 from prometheus_client.registry import Collector
@@ -51,7 +52,7 @@ class ControlDatabaseCollector(Collector):
         try:
             with self._engine.connect() as conn:
                 found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
-                found += [*_backups(conn, self._settings), *_stores(conn)]
+                found += [*_backups(conn, self._settings), *_stores(conn), *_archive(self._settings.log_spool_dir)]
         except (StrongroomError, SQLAlchemyError):
             found = []  # half of them would look like a change
         yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)
@@ -197,6 +198,17 @@ def _backups(conn: Connection, settings: Settings) -> Iterator[Metric]:
     }
     for name, (text, value) in figures.items():
         yield GaugeMetricFamily(f"strongroom_backup_{name}", text, float(value))
+
+
+def _archive(spool: Path) -> Iterator[Metric]:
+    """How far behind the log's archive is; nothing where no log is archived."""
+    try:
+        times = [path.stat().st_mtime for path in spool.iterdir() if not path.name.startswith(".")]
+    except OSError:  # no spool, or a piece that was archived at this moment
+        return
+    now = datetime.now(UTC).timestamp()
+    text = "How long the oldest piece of the embedded server's log has been waiting for the archiver"
+    yield GaugeMetricFamily("strongroom_archive_lag_seconds", text, max(0.0, now - min(times, default=now)))
 
 
 def _worst_age(standings: list[Standing], now: datetime) -> float:

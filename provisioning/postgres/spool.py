@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from ...config.settings import Settings
+from ...config.settings import LOG_SPOOL, Settings
 from .account import Account
 from .locks import is_held
 from .places import private_folder
 
 SCRIPT = "archive.sh"
-_FOLDER = "log-spool"
 _GAP = "gap"
 _LEAST_FREE_KB = 256 * 1024
 
@@ -27,7 +26,7 @@ _TEXT = f"""\
 #!/bin/sh
 # Written by Strongroom at every start. PostgreSQL runs it in its data folder, with the path and the name of a finished
 # piece of its log. 0: the piece is safe in the spool, or nobody wants it; anything else: PostgreSQL keeps it.
-spool=../{_FOLDER}
+spool=../{LOG_SPOOL}
 [ -d "$spool" ] || exit 0
 if [ -e "$spool/$2" ]; then
     cmp -s "$1" "$spool/$2" && sync "$spool"
@@ -56,7 +55,7 @@ class Spool:
     @property
     def folder(self) -> Path:
         """Where the pieces lie, each under its own name."""
-        return self.root / _FOLDER
+        return self.root / LOG_SPOOL
 
     def write_script(self) -> None:
         """Put the script where the server's configuration says that it is."""

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +66,18 @@ def test_states_and_proofs_are_counted(platform, tenant, verified):
     assert values(found["strongroom_server_spares"])["embedded",] >= 0
     assert found["strongroom_isolation_verification_passed"].samples[0].value == 0
     assert 3500 < found["strongroom_isolation_verification_age_seconds"].samples[0].value < 4500
+
+
+def test_the_lag_of_the_logs_archive_is_told_where_there_is_one(platform, tmp_path):
+    metrics = metrics_app(platform.control, replace(platform.settings, home=tmp_path))
+    assert "strongroom_archive_lag_seconds" not in Client(metrics).get("/metrics").text
+    spool = tmp_path / "postgres" / "log-spool"
+    spool.mkdir(parents=True)
+    (spool / ".half.new").touch()
+    assert "strongroom_archive_lag_seconds 0.0" in Client(metrics).get("/metrics").text
+    (spool / "0000000100000000000000A1").touch()
+    os.utime(spool / "0000000100000000000000A1", (0, 0))
+    assert re.search(r"strongroom_archive_lag_seconds [1-9]", Client(metrics).get("/metrics").text)
 
 
 def test_no_customer_is_named_and_the_list_of_the_busiest_is_bounded(platform, tenant, report):
