@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any, BinaryIO, Protocol, cast
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, GenericError
 from obstore.store import ObjectStore
 
 from ...config.errors import StrongroomError
@@ -117,10 +117,9 @@ class BucketStore:
         """Say whether the object is there."""
         with self._answering(f"say whether it has {name}"):
             try:
-                # Not HEAD: its answer has no body, so a missing bucket would look like a missing object.
-                obstore.get(self._store, check_name(name))
-            except FileNotFoundError as error:
-                self._require_bucket(error)
+                obstore.head(self._store, check_name(name))
+            except FileNotFoundError:
+                self._require_bucket(name)
                 return False
             return True
 
@@ -168,13 +167,16 @@ class BucketStore:
         """Return the beginning of an object and the size of all of it. Raises `NotFoundError`."""
         with self._answering(f"give {name}"):
             try:
-                found = obstore.get(self._store, name)
-                size = found.meta["size"]
-                content = bytes(found.bytes()) if size <= BLOCK else b""
+                found = obstore.get(self._store, name, options={"range": (0, BLOCK)})
+                return bytes(found.bytes()), found.meta["size"]
             except FileNotFoundError as error:
-                self._require_bucket(error)
+                if cause(error) == NO_BUCKET:
+                    raise no_bucket(self.name) from None
                 raise missing(name) from None
-        return content, size
+            except GenericError as error:
+                if "range" not in str(error).lower() or obstore.head(self._store, name)["size"]:
+                    raise
+                return b"", 0  # an empty object has no range
 
     def block(self, name: str, start: int, length: int) -> bytes:
         """Return a piece of an object."""
@@ -184,10 +186,13 @@ class BucketStore:
     def _answering(self, doing: str, *more: type[BaseException]) -> Any:
         return answering(self.name, doing, BaseError, *more)
 
-    def _require_bucket(self, error: FileNotFoundError) -> None:
-        """Raise `FailedError` if it is the bucket that is missing."""
-        if cause(error) == NO_BUCKET:
-            raise no_bucket(self.name)
+    def _require_bucket(self, name: str) -> None:
+        """Raise `FailedError` if it is the bucket that is missing: the answer to HEAD has no body that would say so."""
+        try:
+            obstore.get(self._store, name, options={"range": (0, 1)})
+        except FileNotFoundError as error:
+            if cause(error) == NO_BUCKET:
+                raise no_bucket(self.name) from None
 
 
 class _Writer:

@@ -10,7 +10,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -29,6 +29,9 @@ _MARK = "?upload="  # between the name of an unfinished object and the provider'
 _LOCAL_HOSTS = ("127.0.0.1", "localhost", "::1")
 
 
+_MAKING = threading.Lock()  # making a client is not safe for threads, using it is
+
+
 class Access:
     """How a provider is reached, and as whom. Made once for all buckets of a store."""
 
@@ -42,7 +45,6 @@ class Access:
         self.region = credentials.get("region", DEFAULT_REGION)
         self._credentials = credentials
         self._patience = patience
-        self._making = threading.Lock()
 
     def objects(self, bucket: str, folder: str) -> S3Store:
         """Return obstore's view of a folder of a bucket."""
@@ -69,7 +71,7 @@ class Access:
     @property
     def client(self) -> Any:
         """boto3's view, made when it is first needed."""
-        with self._making:
+        with _MAKING:
             return self._client
 
     def answering(self, doing: str) -> Any:
@@ -80,11 +82,9 @@ class Access:
 
     @cached_property
     def _client(self) -> Any:
-        import boto3
         from botocore.config import Config
 
-        session = cast(Any, boto3).session.Session()
-        return session.client(
+        return _session().client(
             "s3",
             aws_access_key_id=self._credentials["access_key_id"],
             aws_secret_access_key=self._credentials["secret_access_key"],
@@ -212,6 +212,14 @@ class S3Upload:
             answer = self._access.client.upload_part(**self._place, PartNumber=number, Body=part)
         sums = {key: value for key, value in answer.items() if key.startswith("Checksum")}
         return {"PartNumber": number, "ETag": answer["ETag"]} | sums
+
+
+@cache
+def _session() -> Any:
+    """Return one session for all clients: it reads the description of S3 once, which takes a while."""
+    import boto3
+
+    return cast(Any, boto3).session.Session()
 
 
 @contextmanager

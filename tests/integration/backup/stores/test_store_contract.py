@@ -192,11 +192,11 @@ def test_a_replaced_object_has_the_new_content(store: Store, request: pytest.Fix
     assert list(store.abandoned()) == []
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/../b", "A", "", "a//b", "a/.tmp-1", "a\n", "a/"])
-def test_a_name_that_could_leave_the_store_is_refused(store: Store, name: str) -> None:
-    for use in (store.exists, store.delete, lambda wrong: put(store, wrong, b""), lambda wrong: get(store, wrong)):
-        with pytest.raises(CallError):
-            use(name)
+def test_a_name_that_could_leave_the_store_is_refused(store: Store) -> None:
+    for name in ("../x", "/etc/passwd", "a/../b", "A", "", "a//b", "a/.tmp-1", "a\n", "a/"):
+        for use in (store.exists, store.delete, lambda wrong: put(store, wrong, b""), lambda wrong: get(store, wrong)):
+            with pytest.raises(CallError):
+                use(name)
 
 
 def test_many_threads_use_a_store_at_the_same_time(store: Store) -> None:
