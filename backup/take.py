@@ -94,7 +94,6 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
         with exported_snapshot(session) as snapshot:
             descriptor = _dump(platform, store, subject, backup_id, snapshot, steps)
     if subject.tenant_id:
-        receipt_healing.make_way(platform, store, subject.tenant_id, descriptor.receipts)
         descriptor = _with_receipts(platform, store, subject.tenant_id, descriptor)
     with store.create(names.descriptor_object(descriptor.object)) as target:
         target.write(descriptor.encode(subject.recipient, subject.identity))
@@ -107,6 +106,7 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
 
 def _with_receipts(platform: Platform, store: Store, tenant_id: str, descriptor: Descriptor) -> Descriptor:
     """Copy the receipts. One that its origin has lost is written down as lost: all the rest can still be restored."""
+    receipt_healing.make_way(platform, store, tenant_id, descriptor.receipts)
     lost = receipts.copy_missing(platform, store, tenant_id, descriptor.receipts)
     there = tuple(receipt for receipt in descriptor.receipts if receipt not in lost)
     return replace(descriptor, receipts=there, lost=tuple(lost))

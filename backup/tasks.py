@@ -8,14 +8,12 @@ from functools import cache
 from ..config.errors import StrongroomError, VerificationError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
-from ..platform.jobs.app import BACKUP, UPKEEP, defer_in, periodic, task
+from ..platform.jobs.app import BACKUP, UPKEEP, periodic, task
 from . import alarms, copies, copy_checks, keycopies, scrub
 from .collect import collect
+from .queueing import CONTROL_TASK, TENANT_TASK, queue_backup
 from .runs import due_now, run_many, verify_one
 from .scratch import ScratchPool
-
-TENANT_TASK = "backup.tenant"
-CONTROL_TASK = "backup.control"
 
 _PROVED_AT_ONCE = 20
 
@@ -31,11 +29,7 @@ def queue_due(platform: Platform) -> None:
     wanted = due_now(platform)
     with platform.control.begin() as conn:
         for tenant_id in wanted:
-            name = f"backup {tenant_id or 'control'}"
-            if tenant_id is None:
-                defer_in(conn, CONTROL_TASK, lock=name, queueing_lock=name, queue=BACKUP)
-            else:
-                defer_in(conn, TENANT_TASK, lock=name, queueing_lock=name, queue=BACKUP, tenant_id=tenant_id)
+            queue_backup(conn, tenant_id)
 
 
 @periodic("*/5 * * * *", "backup.alarms")

@@ -166,10 +166,15 @@ class Judge:
         return [store.folder for store in self._home.settings.backup_stores]
 
     def _erased(self) -> Iterator[str]:
-        """Of an account that was erased nothing is left in any store."""
+        """Of an account that was erased nothing is left in any store but its tombstones."""
         with self._home.platform.control.connect() as conn:
             gone = [one.id for one in tenants.list_all(conn, [TenantState.ERASED])]
-        files = [path for root in self._stores() for path in root.rglob("*") if path.is_file()]
+        files = [
+            path
+            for root in self._stores()
+            for path in root.rglob("*")
+            if path.is_file() and path.parent.name != "erased"
+        ]
         for tenant_id in gone:
             yield from (f"{path} of an erased account is left" for path in files if tenant_id in str(path))
 

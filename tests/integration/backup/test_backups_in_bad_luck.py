@@ -23,6 +23,7 @@ from strongroom.backup.restore import restore
 from strongroom.backup.scratch import ScratchPool
 from strongroom.backup.stores.opening import open_store
 from strongroom.backup.take import take_backup
+from strongroom.backup.writing import alone
 from strongroom.config.errors import FailedError, RefusedError, StrongroomError, UnavailableError
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.tenants import placements
@@ -150,6 +151,17 @@ def test_two_workers_never_back_up_the_same_workspace_at_the_same_moment(
         spans = sorted((entry.started_at, entry.finished_at) for entry in entries(platform, one))
         assert len(spans) == 3
         assert all(earlier[1] and earlier[1] <= later[0] for earlier, later in itertools.pairwise(spans))
+
+
+def test_who_waits_too_long_for_another_backup_of_the_same_is_told(platform: Platform, workspace: Workspace) -> None:
+    with ThreadPoolExecutor(1) as pool, alone(platform, workspace.id):
+
+        def wait() -> None:
+            with alone(platform, workspace.id, patience=0.1):
+                raise AssertionError("two at once")
+
+        with pytest.raises(RefusedError, match="Another process is making a backup"):
+            pool.submit(wait).result()
 
 
 def test_as_many_backups_as_may_run_at_once_find_connections_for_their_locks(platform: Platform) -> None:
@@ -437,6 +449,38 @@ def test_a_pg_dump_that_is_older_than_the_server(
     (entry,) = entries(older, workspace)
     assert entry.state is BackupState.FAILED
     assert "server version mismatch" in (entry.failure or "")
+
+
+def arguments(pid: int) -> bytes:
+    """Those of a process; none when it has ended, whether or not anybody has waited for it."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from strongroom.config.settings import load_settings
+from strongroom.provisioning.postgres.scratch import scratch
+with scratch(load_settings(Path(sys.argv[1]))):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_scratch_server_whose_process_was_killed_is_ended_by_the_collector_and_one_at_work_is_not(
+    platform: Platform, scratch: ScratchPool, workspace: Workspace
+) -> None:
+    back_up(platform, scratch, workspace)
+    at_work = set(data_folders(platform))
+    subprocess.run([sys.executable, "-c", KILLED, str(platform.settings.home)], check=False, cwd="/")
+    (left,) = set(data_folders(platform)) - at_work
+    pid = int((left / "postmaster.pid").read_text().split("\n", 1)[0])
+    assert collect.collect(platform)["throw-away servers"] == 1
+    assert set(data_folders(platform)) == at_work
+    assert arguments(pid) == b""
+    assert back_up(platform, scratch, workspace).state is BackupState.VERIFIED
 
 
 def test_a_scratch_server_that_died_is_replaced(platform: Platform, workspace: Workspace, another: Workspace) -> None:
