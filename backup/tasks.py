@@ -14,6 +14,7 @@ from .collect import collect
 from .queueing import CONTROL_TASK, TENANT_TASK, queue_backup
 from .runs import due_now, run_many, verify_one
 from .scratch import ScratchPool
+from .unchanged import note_unchanged
 
 _PROVED_AT_ONCE = 20
 
@@ -22,11 +23,13 @@ _logger = logging.getLogger(__name__)
 
 @periodic("*/5 * * * *", "backup.due")
 def queue_due(platform: Platform) -> None:
-    """Queue one job for each backup that is due and does not wait already.
+    """Queue one job for each backup that is due and does not wait already, but for workspaces that are seen unchanged.
 
     The queue is worked off in its order, so the copy of the control database, queued last, knows of the others.
     """
     wanted = due_now(platform)
+    unchanged = note_unchanged(platform, [tenant_id for tenant_id in wanted if tenant_id is not None])
+    wanted = [tenant_id for tenant_id in wanted if tenant_id not in unchanged]
     with platform.control.begin() as conn:
         for tenant_id in wanted:
             queue_backup(conn, tenant_id)

@@ -28,7 +28,7 @@ from strongroom.provisioning.demo.source import find_folder
 
 OFFICES = 540
 WORKERS = 2
-SAMPLE = 120  # workspaces on which the others are tried: a script needs its time for each
+SAMPLE = 100  # workspaces on which the others are tried: a script needs its time for each
 CHANGED = 0.01
 DUMPS_A_SECOND = 36.0
 

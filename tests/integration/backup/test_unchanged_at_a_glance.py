@@ -1,6 +1,9 @@
 from typing import Any
 
-from strongroom.backup import catalogue, runs
+import pytest
+from sqlalchemy import text
+
+from strongroom.backup import catalogue, runs, tasks
 from strongroom.backup.records import Backup, BackupState
 from strongroom.backup.scratch import ScratchPool
 from strongroom.backup.unchanged import note_unchanged
@@ -54,3 +57,17 @@ def test_a_backup_that_was_never_verified_is_nothing_to_refer_to(
     with platform.control.begin() as conn:
         conn.exec_driver_sql("UPDATE backup SET state = 'stored' WHERE id = %s", (backup.id,))
     assert note_unchanged(platform, [workspace.id]) == {}
+
+
+def test_what_is_due_and_unchanged_gets_an_entry_and_no_job(
+    platform: Platform, scratch: ScratchPool, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace.settle()
+    (first,) = back_up(platform, scratch, workspace)
+    monkeypatch.setattr(tasks, "due_now", lambda _platform: [workspace.id])  # pyright: ignore[reportUnknownLambdaType]
+    tasks.queue_due(platform)
+    with platform.control.connect() as conn:
+        newest = catalogue.listing(conn, workspace.id)[0]
+        asked = text("SELECT count(*) FROM procrastinate_jobs WHERE lock = :name")
+        jobs = conn.scalar(asked, {"name": f"backup {workspace.id}"})
+    assert (newest.state, newest.unchanged_since, jobs) == (BackupState.UNCHANGED, first.id, 0)
