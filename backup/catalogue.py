@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     Connection,
     Executable,
@@ -228,30 +229,28 @@ def candidates(conn: Connection, policies: Mapping[str, Policy], control: Policy
     control database. What a wrong clock has dated into the future of `now` is not looked at.
     """
     history = _history(now)
-    failures = (
-        select(func.count())
-        .where(
-            backup.c.tenant_id.is_not_distinct_from(history.c.tenant_id),
-            backup.c.state == BackupState.FAILED,
-            backup.c.started_at > func.coalesce(history.c.good, text("'-infinity'::timestamptz")),
-        )
-        .scalar_subquery()
-    )
+    failures = _failures(history, now)
+    facts = (history.c.good, history.c.tried, func.coalesce(failures.c.count, 0))
     placed = (
-        select(tenant.c.id, tenant.c.plan_id, history.c.good, history.c.tried, failures)
-        .outerjoin(history, history.c.tenant_id == tenant.c.id)
+        select(tenant.c.id, tenant.c.plan_id, *facts)
+        .outerjoin(history, history.c.key == tenant.c.id)
+        .outerjoin(failures, failures.c.key == tenant.c.id)
         .where(tenant.c.placement_id.is_not(None), tenant.c.state.in_(("active", "suspended")), ~_at_work(tenant.c.id))
     )
     found = [
         Candidate(tenant_id, policies[plan].interval, good, tried, count, policies[plan].window)
         for tenant_id, plan, good, tried, count in conn.execute(placed)
     ]
-    of_control = select(history.c.good, history.c.tried, failures).where(history.c.tenant_id.is_(None))
+    of_control = select(*facts).outerjoin(failures, failures.c.key == history.c.key).where(history.c.key == _CONTROL)
     good, tried, count = conn.execute(of_control).first() or (None, None, 0)
     return [*found, Candidate(None, control.interval, good, tried, count, control.window)]
 
 
-def _history(now: datetime) -> Any:
+_CONTROL = ""  # stands for the control database, which is no tenant's: joins on null would read every row every time
+_key = func.coalesce(backup.c.tenant_id, _CONTROL)
+
+
+def _history(now: datetime) -> CTE:
     """When each tenant was last backed up and it counts, and when that was last tried."""
     base = backup.alias("base")
     counts = or_(
@@ -260,14 +259,27 @@ def _history(now: datetime) -> Any:
     )
     return (
         select(
-            backup.c.tenant_id,
+            _key.label("key"),
             func.max(case((counts, backup.c.started_at))).label("good"),
             func.max(backup.c.started_at).label("tried"),
         )
         .select_from(backup.outerjoin(base, base.c.id == backup.c.unchanged_since))
         .where(backup.c.started_at <= now + CLOCK_ERROR)
-        .group_by(backup.c.tenant_id)
-        .subquery()
+        .group_by(text("key"))
+        .cte("history")
+    )
+
+
+def _failures(history: CTE, now: datetime) -> CTE:
+    """How many backups of each tenant have failed since the last one that counts."""
+    since = func.coalesce(history.c.good, text("'-infinity'::timestamptz"))
+    return (
+        select(history.c.key, func.count().label("count"))
+        .join(backup, _key == history.c.key)
+        .where(backup.c.state == BackupState.FAILED)
+        .where(backup.c.started_at > since, backup.c.started_at <= now + CLOCK_ERROR)
+        .group_by(history.c.key)
+        .cte("failures")
     )
 
 

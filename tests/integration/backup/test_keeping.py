@@ -124,6 +124,30 @@ def test_when_what_a_finding_of_no_change_stands_on_is_damaged_the_workspace_is_
     assert back_up(platform, scratch, workspace.id).state is BackupState.VERIFIED
 
 
+def test_failures_since_the_last_good_backup_are_counted_for_a_workspace_and_for_the_control_database(
+    platform: Platform, scratch: ScratchPool, workspace: Workspace
+) -> None:
+    assert candidate(platform, workspace, datetime.now(UTC)).failures == 0
+    row = "INSERT INTO backup (id, tenant_id, kind, state, started_at) VALUES (:id, :tenant, :kind, 'failed', now())"
+    for tenant_id, kind in ((workspace.id, "tenant"), (None, "control")):
+        back_up(platform, scratch, tenant_id)
+        assert count_failures(platform, tenant_id) == 0
+        for number in range(2):
+            values = {"id": f"failed-{workspace.id}-{kind}-{number}", "tenant": tenant_id, "kind": kind}
+            with platform.control.begin() as conn:
+                conn.execute(text(row), values)
+        assert count_failures(platform, tenant_id) == 2
+        back_up(platform, scratch, tenant_id, force=True)
+        assert count_failures(platform, tenant_id) == 0
+
+
+def count_failures(platform: Platform, tenant_id: str | None) -> int:
+    with platform.control.connect() as conn:
+        plans = protection.policies(conn, platform.settings)
+        found = catalogue.candidates(conn, plans, plans["free"], datetime.now(UTC))
+    return next(one.failures for one in found if one.tenant_id == tenant_id)
+
+
 # Alarms
 
 
