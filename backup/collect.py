@@ -15,6 +15,7 @@ from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Placement, PlacementState, Tenant
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
+from ..provisioning.locking import held
 from ..provisioning.placements import drop_placement
 from ..provisioning.postgres.embedded import EmbeddedServer
 from ..provisioning.postgres.locks import exclusive
@@ -142,6 +143,10 @@ def end_throw_away_servers(platform: Platform) -> int:
 
 
 def _finish_erasure(platform: Platform, one: Erasure) -> bool:
+    with held(platform, f"tenant:{one.tenant_id}") as interrupted:
+        pass
+    if not interrupted:  # somebody is at it
+        return False
     try:
         erase(platform, one.tenant_id, one.operator)
     except _FAILURES as error:
