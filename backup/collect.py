@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 
-from ..config.errors import FailedError, StrongroomError
+from ..config.errors import BusyError, FailedError, StrongroomError
 from ..platform.audit.queries import AuditEntry
 from ..platform.control.platform import Platform
 from ..platform.tenants import placements
@@ -96,13 +96,19 @@ def finish_erasures(platform: Platform) -> int:
 
 def undo_restores(platform: Platform, now: datetime) -> int:
     """Open tenants again whose restore or move was killed, and drop the databases that these have left."""
+    undone = reopen(platform)
     with platform.control.connect() as conn:
-        stuck = tenants.list_all(conn, (TenantState.RESTORING, TenantState.MIGRATING))
         unfinished = placements.in_state(conn, PlacementState.BUILDING, PlacementState.READY)
         everyone = {tenant.id: tenant for tenant in tenants.list_all(conn)}
-    undone = sum(_reopen(platform, tenant) for tenant in stuck)
     left = [placement for placement in unfinished if _is_left_over(placement, everyone, now)]
     return undone + sum(_drop(platform, placement) for placement in left)
+
+
+def reopen(platform: Platform) -> int:
+    """Open workspaces again whose restore or move was killed while they were closed; return how many."""
+    with platform.control.connect() as conn:
+        stuck = tenants.list_all(conn, (TenantState.RESTORING, TenantState.MIGRATING))
+    return sum(_reopen(platform, tenant) for tenant in stuck)
 
 
 def undo_copies(platform: Platform, store: Store, now: datetime) -> int:
@@ -153,7 +159,9 @@ def _reopen(platform: Platform, stuck: Tenant) -> bool:
     try:
         with tenant_lock(platform, stuck.id):
             switch.go_back(platform, stuck.id, switch.state_before(platform, stuck.id))
-    except _FAILURES as error:  # also that its restore or move is still at work
+    except BusyError:  # its restore or move is still at work
+        return False
+    except _FAILURES as error:
         _logger.warning("The workspace “%s” stays %s for now: %s", stuck.slug, stuck.state, error)
         return False
     return True

@@ -10,7 +10,7 @@ from ..config.settings import Settings
 from ..platform.control.platform import Platform
 from ..platform.jobs.app import BACKUP, UPKEEP, periodic, task
 from . import alarms, copies, copy_checks, keycopies, scrub
-from .collect import collect
+from .collect import collect, reopen
 from .queueing import CONTROL_TASK, TENANT_TASK, queue_backup
 from .runs import due_now, run_many, verify_one
 from .scratch import ScratchPool
@@ -52,6 +52,13 @@ def back_up_tenant(platform: Platform, tenant_id: str) -> None:
 def back_up_control(platform: Platform) -> None:
     """Back up the control database and verify the backup."""
     _run(platform, None)
+
+
+@periodic("*/2 * * * *", "backup.reopen")
+def reopen_killed(platform: Platform) -> None:
+    """Open the workspaces that a killed restore or move has left closed: their members wait."""
+    if count := reopen(platform):
+        _logger.warning("Opened %s workspaces again that a killed restore or move had left closed.", count)
 
 
 @periodic("23 * * * *", "backup.collect", UPKEEP)

@@ -14,7 +14,7 @@ from forked import Child, Zygote
 from homestead import Held, Homestead, patiently
 from kills import KILLS
 
-from strongroom.backup import tasks
+from strongroom.backup import queueing
 from strongroom.platform.jobs.app import defer_in
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.states import TenantState
@@ -174,7 +174,7 @@ class _Ordeal:
         with self._home.platform.control.begin() as conn:
             for tenant_id in self._home.held:
                 name = f"backup {tenant_id}"
-                defer_in(conn, tasks.TENANT_TASK, lock=name, queueing_lock=name, tenant_id=tenant_id)
+                defer_in(conn, queueing.TENANT_TASK, lock=name, queueing_lock=name, tenant_id=tenant_id)
 
     def _take_acknowledged(self) -> None:
         """What was acknowledged must be there; the one write after it may be."""

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from strongroom.backup import catalogue, collect, names, runs
+from strongroom.backup import catalogue, collect, names, runs, tasks
 from strongroom.backup.records import Backup, BackupState
 from strongroom.backup.restore import restore
 from strongroom.backup.scratch import ScratchPool
@@ -30,6 +30,7 @@ from strongroom.platform.tenants import placements
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.records import PlacementState
 from strongroom.platform.tenants.states import TenantState
+from strongroom.provisioning import create
 from strongroom.provisioning.locking import held
 from strongroom.provisioning.names import BACKUP, Names
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
@@ -275,6 +276,20 @@ def written_in(platform: Platform, workspace: Workspace, pid: str) -> set[str]:
             admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
         with server.connect_admin(name) as admin:
             return {row[0] for row in admin.execute("SELECT key FROM app.setting WHERE key LIKE '%/%'")}
+
+
+def test_a_workspace_that_a_killed_restore_has_left_closed_is_opened_within_minutes_and_one_at_work_is_left_alone(
+    platform: Platform, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(create, "PATIENCE", 0.1)
+    with platform.control.begin() as conn:
+        tenants.set_state(conn, workspace.id, TenantState.RESTORING)
+    with create.tenant_lock(platform, workspace.id), ThreadPoolExecutor(1) as pool:
+        pool.submit(tasks.reopen_killed, platform).result()
+        assert workspace.tenant().state is TenantState.RESTORING
+    tasks.reopen_killed(platform)
+    assert workspace.tenant().state is TenantState.ACTIVE
+    assert workspace.merchants() == ["Before"]
 
 
 # Disks, stores, servers, programs
