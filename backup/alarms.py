@@ -6,7 +6,7 @@ end has been told. Killed in between, the next check sends the same message agai
 
 import hashlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,13 +17,15 @@ from ..config.errors import StrongroomError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
 from ..platform.mail.operators import tell_operators
+from ..platform.metrics.queries import store_copies
 from ..platform.protection import alarms as known_alarms
 from ..platform.protection import queries as protection
 from ..platform.protection.alarms import Alarm, Trouble
+from ..platform.protection.policy import policy_of
 from ..platform.protection.records import Standing, late
 from ..provisioning.locking import held
 
-LATE, DAMAGED, LOST, COPY = "backup late", "backup damaged", "receipts lost", "copy damaged"
+LATE, DAMAGED, LOST, COPY, BEHIND = "backup late", "backup damaged", "receipts lost", "copy damaged", "store behind"
 _LISTED = 40  # troubles in one message; the rest is counted
 
 _logger = logging.getLogger(__name__)
@@ -65,24 +67,27 @@ def check_now(platform: Platform) -> None:
 
 def find_troubles(conn: Connection, settings: Settings, now: datetime) -> list[Trouble]:
     """Return all that is wrong with backups now."""
-    found = [_late(one, now) for one in late(protection.standings(conn, settings, now), now)]
-    found += [
-        Trouble(DAMAGED, one.backup_id, f"A backup of {one.label} failed its verification: {one.failure}")
-        for one in protection.damaged(conn)
-    ]
-    found += [
-        Trouble(
-            LOST,
-            one.tenant_id,
-            f"{one.label}: {one.receipts} receipts were lost before the backup {one.backup_id} could copy them.",
-        )
-        for one in protection.lacking(conn)
-    ]
-    found += [
-        Trouble(COPY, f"{one.backup_id} {one.store}", f"A copy of {one.label} in {one.store} is damaged: {one.failure}")
-        for one in protection.damaged_copies(conn)
-    ]
-    return found
+    behind = late(protection.standings(conn, settings, now), now)
+    return [*(_late(one, now) for one in behind), *_bad_backups(conn), *_bad_stores(conn, settings, now)]
+
+
+def _bad_backups(conn: Connection) -> Iterator[Trouble]:
+    for one in protection.damaged(conn):
+        yield Trouble(DAMAGED, one.backup_id, f"A backup of {one.label} failed its verification: {one.failure}")
+    for one in protection.lacking(conn):
+        lost = f"{one.receipts} receipts were lost before the backup {one.backup_id} could copy them."
+        yield Trouble(LOST, one.tenant_id, f"{one.label}: {lost}")
+
+
+def _bad_stores(conn: Connection, settings: Settings, now: datetime) -> Iterator[Trouble]:
+    for one in protection.damaged_copies(conn):
+        detail = f"A copy of {one.label} in {one.store} is damaged: {one.failure}"
+        yield Trouble(COPY, f"{one.backup_id} {one.store}", detail)
+    limit = now - policy_of(settings).alarm_after
+    for one in store_copies(conn):
+        if one.waiting_since is not None and one.waiting_since < limit:
+            why = f": {one.failure}" if one.failure else "."
+            yield Trouble(BEHIND, one.store, f"The store {one.store} lacks {one.waiting} backups{why}")
 
 
 def _late(one: Standing, now: datetime) -> Trouble:

@@ -5,7 +5,7 @@ since. Transactions are the caller's.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import (
@@ -31,6 +31,7 @@ from .fingerprint import Fingerprint
 from .header import Descriptor
 from .records import Backup, BackupState
 
+_LONGEST_LEASE = timedelta(hours=1)  # leases last minutes
 _RECORD = select(
     backup.c.id,
     backup.c.tenant_id,
@@ -196,8 +197,12 @@ def in_states(conn: Connection, states: Sequence[BackupState], tenant_id: str | 
 
 
 def expired(conn: Connection, now: datetime) -> list[Backup]:
-    """Return the running backups whose process has not renewed its lease."""
-    return _records(conn, _RECORD.where(backup.c.state == BackupState.RUNNING, backup.c.lease_until < now))
+    """Return the running backups whose process has not renewed its lease.
+
+    Nobody takes a lease that long: one that ends much later was written by a clock that was ahead.
+    """
+    over = or_(backup.c.lease_until < now, backup.c.lease_until > now + _LONGEST_LEASE)
+    return _records(conn, _RECORD.where(backup.c.state == BackupState.RUNNING, over))
 
 
 def object_names(conn: Connection) -> set[str]:
@@ -268,9 +273,8 @@ def _history(now: datetime) -> Any:
 
 def _at_work(tenant_id: ColumnElement[Any]) -> ColumnElement[bool]:
     """A backup of this tenant is being made right now."""
-    return exists().where(
-        backup.c.tenant_id == tenant_id, backup.c.state == BackupState.RUNNING, backup.c.lease_until > func.now()
-    )
+    alive = backup.c.lease_until.between(func.now(), func.now() + _LONGEST_LEASE)
+    return exists().where(backup.c.tenant_id == tenant_id, backup.c.state == BackupState.RUNNING, alive)
 
 
 def _advance(conn: Connection, backup_id: str, states: Sequence[BackupState], **values: object) -> bool:

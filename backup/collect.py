@@ -15,6 +15,7 @@ from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Placement, PlacementState, Tenant
 from ..platform.tenants.states import TenantState
 from ..provisioning.create import tenant_lock
+from ..provisioning.locking import held
 from ..provisioning.placements import drop_placement
 from ..provisioning.postgres.embedded import EmbeddedServer
 from ..provisioning.postgres.locks import exclusive
@@ -77,11 +78,12 @@ def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
 
     What the archive of the log holds is none of a tenant's: `archive.expiry` ends it.
     """
+    # First the objects, then the entries: an entry is there before its object, however wrong the clock is.
+    tenants_own = (found for found in store.list() if not found.name.startswith(f"{ARCHIVE}/"))
+    old = [found for found in tenants_own if now - found.modified > GRACE]
     with platform.control.connect() as conn:
         dumps = catalogue.object_names(conn)
     known = dumps | {names.descriptor_object(dump) for dump in dumps}
-    tenants_own = (found for found in store.list() if not found.name.startswith(f"{ARCHIVE}/"))
-    old = [found for found in tenants_own if now - found.modified > GRACE]
     orphans = [found.name for found in old if found.name.endswith((".age", ".json")) and found.name not in known]
     unfinished = [found.name for found in store.abandoned() if now - found.modified > GRACE]
     return sum(map(store.delete, orphans)) + sum(map(store.delete_abandoned, unfinished))
@@ -135,6 +137,10 @@ def end_throw_away_servers(platform: Platform) -> int:
 
 
 def _finish_erasure(platform: Platform, one: Erasure) -> bool:
+    with held(platform, f"tenant:{one.tenant_id}") as interrupted:
+        pass
+    if not interrupted:  # somebody is at it
+        return False
     try:
         erase(platform, one.tenant_id, one.operator)
     except _FAILURES as error:

@@ -87,6 +87,14 @@ def mark_bad(conn: Connection, copy: Copy, sentence: str, now: datetime) -> bool
     return True
 
 
+def is_bad(conn: Connection, copy: Copy) -> bool:
+    """Say whether a copy is recorded as bad."""
+    state = select(backup_copy.c.state).where(
+        backup_copy.c.backup_id == copy.backup.id, backup_copy.c.store == copy.store
+    )
+    return conn.execute(state).scalar_one_or_none() == "failed"
+
+
 def unproved(conn: Connection, now: datetime, limit: int) -> list[str]:
     """Return the ids of backups that were stored an hour ago and never verified, the newest first."""
     query = text("""

@@ -18,13 +18,15 @@ from ..platform.protection.policy import policy_of
 from ..platform.tenants import queries as tenants
 from . import catalogue
 from .copies import holding, making_store
+from .copy_checks import Copy
 from .due import Candidate, due
 from .progress import Event, Progress, Steps, Watch, silent, watching
 from .records import Backup, BackupState
 from .scratch import ScratchPool
+from .scrub import is_good_elsewhere, make_room
 from .take import take_backup
 from .unchanged import note_unchanged
-from .verify import PROVABLE, verify_backup
+from .verify import verify_backup
 
 PARALLEL = 2
 CONTROL = "control"
@@ -217,12 +219,15 @@ def _verify(platform: Platform, scratch: ScratchPool, backup: Backup) -> Backup:
     """Verify a backup where it lies; when that copy is bad, in the next store that has it."""
     error = VerificationError(f"No store has the backup {backup.id}.")
     for _ in platform.settings.backup_stores:
+        store = holding(platform, backup)
         try:
-            return verify_backup(platform, holding(platform, backup), scratch, backup)
+            return verify_backup(platform, store, scratch, backup)
         except VerificationError as bad:
             error = bad
-            if show_backup(platform, backup.id).state not in PROVABLE:
-                break
+        copy = Copy(backup, store.name)
+        if not is_good_elsewhere(platform, copy):
+            break
+        make_room(platform, copy)
     raise error
 
 

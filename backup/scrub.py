@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 from ..config.errors import CallError, NotFoundError, RefusedError, StrongroomError, VerificationError
 from ..platform.control.platform import Platform
-from . import copy_checks, names
-from .copy_checks import Copy
+from . import catalogue, copy_checks, names
+from .copy_checks import CHECKABLE, Copy
 from .progress import Event, Progress, silent
 from .stores.contract import Store
 from .stores.opening import open_store
@@ -118,6 +118,26 @@ def longest_unchecked(platform: Platform, now: datetime) -> list[Copy]:
     return [copy for copy in every if (copy.backup.tenant_id, copy.store) in groups]
 
 
+def is_good_elsewhere(platform: Platform, copy: Copy) -> bool:
+    """Say whether a copy was found bad, of a backup that another store has."""
+    with platform.control.connect() as conn:
+        return copy_checks.is_bad(conn, copy) and catalogue.by_id(conn, copy.backup.id).state in CHECKABLE
+
+
+def make_room(platform: Platform, copy: Copy, receipts: Sequence[str] = ()) -> None:
+    """Remove a bad copy, so that `copies` makes a good one: nothing in a store is ever overwritten.
+
+    `receipts`: names of objects that are bad, too.
+    """
+    try:
+        store = open_store(platform.settings, copy.store, pruning=True)
+        names.remove_objects(store, copy.backup.object or "")
+        for name in receipts:
+            store.delete(name)
+    except StrongroomError as error:
+        _logger.warning("The bad copy of %s in %s cannot be replaced yet: %s", copy.backup.id, copy.store, error)
+
+
 def _scrub_one(work: _Pass, copy: Copy) -> Checked:
     try:
         # A key that is missing or damaged, as a store that is away, says nothing about the copy.
@@ -131,7 +151,7 @@ def _scrub_one(work: _Pass, copy: Copy) -> Checked:
             return Checked(copy, None)
         is_last = copy_checks.mark_bad(conn, copy, bad, datetime.now(UTC))
     if not is_last:
-        _remove_bad(work, copy)
+        make_room(work.platform, copy, [name for store, name in work.bad_receipts if store == copy.store])
     more = "" if is_last else " Other copies are good."
     return Checked(copy, VerificationError(f"The copy of {copy.backup.id} in “{copy.store}”: {bad}{more}"))
 
@@ -156,17 +176,6 @@ def _check_receipts(work: _Pass, store: Store, copy: Copy, wanted: Iterable[str]
             work.pace(check_receipt(store, copy.backup, sha256))
             work.bad_receipts.remove(key)
             work.receipts.add(key)
-
-
-def _remove_bad(work: _Pass, copy: Copy) -> None:
-    """Make room for a good copy, which `copies` then makes: nothing in a store is ever overwritten."""
-    try:
-        store = open_store(work.platform.settings, copy.store, pruning=True)
-        names.remove_objects(store, copy.backup.object or "")
-        for _, receipt in [key for key in work.bad_receipts if key[0] == copy.store]:
-            store.delete(receipt)
-    except StrongroomError as error:
-        _logger.warning("The bad copy of %s in %s cannot be replaced yet: %s", copy.backup.id, copy.store, error)
 
 
 def _hash(store: Store, name: str, pace: Pace) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from ..config.errors import FailedError, StrongroomError
 from ..platform.control.platform import Platform
 from ..provisioning.names import BACKUP
 from ..provisioning.sessions import Session
-from . import catalogue, copy_queries, keycopies, names, pipeline, receipts
+from . import catalogue, copy_queries, keycopies, names, pipeline, receipt_healing, receipts
 from .contents import dump_options
 from .copies import places_for
 from .due import needs_dump
@@ -29,7 +29,7 @@ from .records import Backup, BackupState
 from .stores.contract import Store
 from .subject import Subject, reading, subject_of, target_for
 from .tools import dumping
-from .writing import writing
+from .writing import alone, writing
 
 DUMPED = (BackupState.STORED, BackupState.VERIFIED)
 
@@ -48,11 +48,12 @@ def take_backup(
 ) -> Backup:
     """Back up a tenant (None: the control database) in `store`; return the entry, which is `stored` or `unchanged`.
 
-    `force`: dump even an unchanged database. Raises `NotFoundError` and `RefusedError` (the store takes no data of the
-    tenant's region) before anything is recorded; later errors are recorded in the entry, then raised.
+    Waits for whoever makes one of the same. `force`: dump even an unchanged database. Raises `BusyError` when that
+    takes too long, `NotFoundError` and `RefusedError` (the store takes no data of the tenant's region) before anything
+    is recorded; later errors are recorded in the entry, then raised.
     """
     places_for(platform, tenant_id, store)
-    with writing(platform, tenant_id):
+    with writing(platform, tenant_id), alone(platform, tenant_id):
         backup_id, subject = _begin(platform, tenant_id)
         try:
             with kept_alive(platform.control, backup_id):
@@ -87,7 +88,7 @@ def _begin(platform: Platform, tenant_id: str | None) -> tuple[str, Subject]:
 def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *, force: bool, steps: Steps) -> None:
     with reading(platform, subject) as session:
         fingerprint = read_fingerprint(session)
-        if not force and _unchanged(platform, subject, backup_id, fingerprint):
+        if not force and _unchanged(platform, store, subject, backup_id, fingerprint):
             return
         keycopies.ensure(platform, subject.tenant_id, store.name)
         with exported_snapshot(session) as snapshot:
@@ -105,20 +106,26 @@ def _take(platform: Platform, store: Store, subject: Subject, backup_id: str, *,
 
 def _with_receipts(platform: Platform, store: Store, tenant_id: str, descriptor: Descriptor) -> Descriptor:
     """Copy the receipts. One that its origin has lost is written down as lost: all the rest can still be restored."""
+    receipt_healing.make_way(platform, store, tenant_id, descriptor.receipts)
     lost = receipts.copy_missing(platform, store, tenant_id, descriptor.receipts)
     there = tuple(receipt for receipt in descriptor.receipts if receipt not in lost)
     return replace(descriptor, receipts=there, lost=tuple(lost))
 
 
-def _unchanged(platform: Platform, subject: Subject, backup_id: str, fingerprint: Fingerprint | None) -> bool:
+def _unchanged(
+    platform: Platform, store: Store, subject: Subject, backup_id: str, fingerprint: Fingerprint | None
+) -> bool:
     """Record that nothing has changed, if so."""
     now = datetime.now(UTC)
-    with platform.control.begin() as conn:
+    with platform.control.connect() as conn:
         last = catalogue.newest(conn, subject.tenant_id, DUMPED)
-        if last is None or fingerprint is None or last.fingerprint != fingerprint:
-            return False
-        if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id or last.receipts_lost:
-            return False
+    if last is None or fingerprint is None or last.fingerprint != fingerprint:
+        return False
+    if last.state is not BackupState.VERIFIED or last.placement_id != subject.placement_id or last.receipts_lost:
+        return False
+    if last.object is None or not store.exists(last.object):  # the store was emptied, or is another one
+        return False
+    with platform.control.begin() as conn:
         return not needs_dump(last.started_at, now) and catalogue.mark_unchanged(conn, backup_id, last, now)
 
 

@@ -8,15 +8,13 @@ from functools import cache
 from ..config.errors import StrongroomError, VerificationError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform
-from ..platform.jobs.app import BACKUP, UPKEEP, defer_in, periodic, task
+from ..platform.jobs.app import BACKUP, UPKEEP, periodic, task
 from . import alarms, copies, copy_checks, keycopies, scrub
 from .collect import collect
+from .queueing import CONTROL_TASK, TENANT_TASK, queue_backup
 from .runs import due_now, run_many, verify_one
 from .scratch import ScratchPool
 from .unchanged import note_unchanged
-
-TENANT_TASK = "backup.tenant"
-CONTROL_TASK = "backup.control"
 
 _PROVED_AT_ONCE = 20
 
@@ -34,11 +32,7 @@ def queue_due(platform: Platform) -> None:
     wanted = [tenant_id for tenant_id in wanted if tenant_id not in unchanged]
     with platform.control.begin() as conn:
         for tenant_id in wanted:
-            name = f"backup {tenant_id or 'control'}"
-            if tenant_id is None:
-                defer_in(conn, CONTROL_TASK, lock=name, queueing_lock=name, queue=BACKUP)
-            else:
-                defer_in(conn, TENANT_TASK, lock=name, queueing_lock=name, queue=BACKUP, tenant_id=tenant_id)
+            queue_backup(conn, tenant_id)
 
 
 @periodic("*/5 * * * *", "backup.alarms")
@@ -68,15 +62,6 @@ def clear_up(platform: Platform) -> None:
         _logger.info("Cleared up: %s.", done)
 
 
-@periodic("*/5 * * * *", "backup.copies", BACKUP)
-def copy_to_stores(platform: Platform) -> None:
-    """Have every store hold the backups and the keys that it is to have."""
-    changed = keycopies.sync(platform)
-    copied = copies.replicate(platform).copied
-    if changed or copied:
-        _logger.info("Copied to other stores: %d backups, %d key objects.", copied, changed)
-
-
 @periodic("37 * * * *", "backup.scrub", UPKEEP)
 def read_again(platform: Platform) -> None:
     """Read this hour's share of all copies again, and prove what was stored and never verified."""
@@ -92,6 +77,15 @@ def read_again(platform: Platform) -> None:
             _logger.warning("%s", error)
     if bad or unproved:
         alarms.check_now(platform)
+
+
+@periodic("*/5 * * * *", "backup.copies", UPKEEP)
+def copy_to_stores(platform: Platform) -> None:
+    """Have every store hold the backups and the keys that it is to have."""
+    changed = keycopies.sync(platform)
+    copied = copies.replicate(platform).copied
+    if changed or copied:
+        _logger.info("Copied to other stores: %d backups, %d key objects.", copied, changed)
 
 
 def _run(platform: Platform, tenant_id: str | None) -> None:

@@ -199,4 +199,4 @@ def _reason(process: subprocess.Popen[bytes], complaints: IO[bytes]) -> str:
     complaints.seek(0)
     lines = complaints.read(1 << 16).decode("utf-8", "replace").strip().splitlines()
     said = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "it said nothing")
-    return f"status {process.returncode}, {said.strip()}"
+    return f"status {process.returncode}, {said.strip().rstrip('.')}."

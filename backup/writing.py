@@ -31,6 +31,15 @@ def writing(platform: Platform, tenant_id: str | None) -> Generator[None]:
 
 
 @contextmanager
+def alone(platform: Platform, tenant_id: str | None, patience: float = _PATIENCE) -> Generator[None]:
+    """Wait until nobody else backs up the tenant (None: the control database), and be who does. Raises `BusyError`."""
+    with held(platform, f"backup of {tenant_id or 'control'} at work", patience) as mine:
+        if not mine:
+            raise BusyError("Another process is making a backup of this at the moment; it takes long.")
+        yield
+
+
+@contextmanager
 def nobody_writes(platform: Platform, tenant_id: str, patience: float = _PATIENCE) -> Generator[None]:
     """Wait until the last writer has ended, and let none begin inside the block. Raises `BusyError`."""
     with held(platform, _key(tenant_id), patience) as mine:

@@ -29,6 +29,7 @@ _LEAST_FREE = 512 * 1024 * 1024  # bytes
 _WORKER_SILENCE = timedelta(seconds=60)
 _MOST_NAMED = 20
 _COPY_TOLERANCE = timedelta(hours=1)
+_ERASURE_TIME = timedelta(hours=2)
 _ISOLATION_AGE = timedelta(days=2)  # a job verifies it every day
 
 
@@ -115,6 +116,16 @@ def isolation_check(last: Verification | None, installed: datetime, now: datetim
         return Check("isolation", ok=False, detail=f"failed at {at}; run `strongroom isolation verify`")
     ok = last.at > oldest
     return Check("isolation", ok=ok, detail=f"verified at {at}{'' if ok else ', too long ago'}")
+
+
+def erasures_check(begun: Sequence[tuple[str, datetime]], now: datetime) -> Check:
+    """Whether every erasure that was begun has ended; the worker goes on with an interrupted one every hour."""
+    waiting = [slug for slug, at in begun if at < now - _ERASURE_TIME]
+    if waiting:
+        again = "; ".join(f"strongroom tenant erase {slug}" for slug in waiting)
+        return Check("erasures", ok=False, detail=f"{len(waiting)} not finished; repeat: {again}")
+    at_work = [slug for slug, _ in begun]
+    return Check("erasures", ok=True, detail=f"at work: {', '.join(at_work)}" if at_work else "none at work")
 
 
 def _registry(platform: Platform) -> RegistryUse | None:
@@ -219,6 +230,12 @@ def _in_words(server: ServerUse) -> str:
     return f"{held}; given up for the moment by {', '.join(away)}" if away else held
 
 
+def _erasures(platform: Platform) -> Check:
+    with platform.control.connect() as conn:
+        begun = tenants.being_erased(conn)
+    return erasures_check(begun, datetime.now(UTC))
+
+
 _PARTS: dict[str, Callable[[Platform], Check]] = {
     "PostgreSQL": _postgres,
     "keys": _keys,
@@ -226,6 +243,7 @@ _PARTS: dict[str, Callable[[Platform], Check]] = {
     "backups": _backups,
     "stores": _stores,
     "archive": _archive,
+    "erasures": _erasures,
     "isolation": _isolation,
     "connections": _connections,
 }

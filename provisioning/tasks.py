@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from ..config.errors import StrongroomError
 from ..platform.control.platform import Platform
-from ..platform.jobs.app import defer_in, periodic, task
+from ..platform.jobs.app import UPKEEP, defer_in, periodic, task
 from ..platform.tenants import placements
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Placement, PlacementState
@@ -79,7 +79,7 @@ def drop_placements(platform: Platform) -> None:
                 _logger.warning("The database %s is kept for now: %s", placement.database, error)
 
 
-@periodic("47 3 * * *", "collect_receipts")
+@periodic("47 3 * * *", "collect_receipts", UPKEEP)
 def collect_receipts_daily(platform: Platform) -> None:
     """Remove receipts that no row names any more."""
     removed = collect_receipts(platform)
@@ -101,7 +101,7 @@ def is_over(placement: Placement, now: datetime) -> bool:
             return False
 
 
-@periodic("29 4 * * *", "verify_isolation")
+@periodic("29 4 * * *", "verify_isolation", UPKEEP)
 def verify_isolation_daily(platform: Platform) -> None:
     """Check all grants and rules and attack some workspaces, once a day; the result is recorded."""
     report = verify_isolation(platform, live=5)

@@ -43,7 +43,10 @@ class Archiver:
         """Store what waits in the spool, the oldest first; return how many pieces left it. Raises `FailedError`.
 
         A piece whose object in the store is another one stays where it is: `VerificationError`, after the others.
+        Where no way back is wanted any more, the spool is closed.
         """
+        if self.settings.point_in_time_days == 0 and self.spool.is_open():
+            self.spool.close()
         waiting = self.spool.waiting()
         if not waiting:
             return 0

@@ -7,7 +7,7 @@ from ...config.errors import StrongroomError
 from ...platform.control.platform import Platform
 from ...platform.servers import bases
 from ...platform.servers.bases import BaseBackup
-from ..stores.contract import Store
+from .. import keycopies
 from . import names
 from .base import remove_base
 from .places import archive_store
@@ -28,8 +28,8 @@ def expire(platform: Platform, now: datetime | None = None) -> int:
         for base in over.bases:
             bases.mark_expired(conn, base.id)
     for day in over.days:
-        keys.destroy_archive(day)
-    return _remove_objects(platform, archive_store(platform.settings, pruning=True))
+        _destroy_key(platform, day)
+    return sum(_remove_objects(platform, store.name) for store in platform.settings.backup_stores)
 
 
 def give_up_lost(platform: Platform, now: datetime) -> int:
@@ -55,17 +55,33 @@ def last_log_key_expiry(platform: Platform, moment: datetime) -> datetime | None
     return key_dies_at(names.day_of(moment + timedelta(days=1)), days)
 
 
-def _remove_objects(platform: Platform, store: Store) -> int:
+def _destroy_key(platform: Platform, day: str) -> None:
+    """The copies in the stores first: as long as one is left, the next time finds the key and tries again."""
+    try:
+        keycopies.destroy(platform, "archive", day)
+    except StrongroomError as error:
+        _logger.warning("The key of %s of the log archive is not destroyed everywhere yet: %s", day, error)
+        return
+    platform.keys.destroy_archive(day)
+
+
+def _remove_objects(platform: Platform, store_name: str) -> int:
     """Remove base backups that are not to be had any more, and the log of the days that have no key."""
     days = set(platform.keys.archive_days())
     with platform.control.connect() as conn:
         known = {base.id for state in (bases.STORED, bases.RUNNING) for base in bases.in_state(conn, state)}
-    removed = 0
-    for found in list(store.list(names.ROOT)):
-        _, _, _, kind, folder, _ = found.name.split("/")
-        if folder not in (days if kind == "wal" else known):
-            removed += store.delete(found.name)
-    return removed
+    try:
+        store = archive_store(platform.settings, store_name, pruning=True)
+        dead = [found.name for found in store.list(names.ROOT) if _is_dead(found.name, days, known)]
+        return sum(map(store.delete, dead))
+    except StrongroomError as error:
+        _logger.warning("What the log archive in %s holds too long is kept for now: %s", store_name, error)
+        return 0
+
+
+def _is_dead(name: str, days: set[str], known: set[str]) -> bool:
+    _, _, _, kind, folder, _ = name.split("/")
+    return folder not in (days if kind == "wal" else known)
 
 
 def _remove(platform: Platform, base: BaseBackup) -> None:

@@ -4,7 +4,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from ...platform.control.platform import Platform
-from ...platform.jobs.app import defer_in, periodic, task
+from ...platform.jobs.app import UPKEEP, defer_in, periodic, task
 from ...platform.servers import bases
 from ...provisioning.postgres.embedded import EmbeddedServer
 from ...provisioning.postgres.setup import EMBEDDED_NAME
@@ -34,7 +34,7 @@ def queue_first_base(platform: Platform) -> None:
 
 
 # One that fails is recorded, and due again at the next look.
-@task(BASE_TASK, retry=False)
+@task(BASE_TASK, retry=False, queue=UPKEEP)
 def take_base(platform: Platform) -> None:
     """Take a base backup of the embedded server, unless another one was faster or the archiver is gone."""
     if is_archiving(platform.settings) and base_is_due(platform, datetime.now(UTC)):
@@ -67,4 +67,4 @@ def base_is_due(platform: Platform, now: datetime) -> bool:
 
 def _queue(platform: Platform, run_at: datetime | None = None) -> None:
     with platform.control.begin() as conn:
-        defer_in(conn, BASE_TASK, lock=BASE_TASK, queueing_lock=BASE_TASK, run_at=run_at)
+        defer_in(conn, BASE_TASK, queue=UPKEEP, lock=BASE_TASK, queueing_lock=BASE_TASK, run_at=run_at)

@@ -14,6 +14,7 @@ from ...platform.tenants.records import Tenant
 from ...platform.tenants.states import TenantState
 from ...provisioning.create import tenant_lock
 from ..progress import Event, Progress, silent
+from ..queueing import queue_backup
 from . import queries
 from .certificate import compose
 from .closing import close, put_up_tombstone
@@ -99,6 +100,7 @@ def _certify(work: Work) -> None:
         queries.finish(conn, work.tenant.id, certificate.document, datetime.now(UTC))
         tenants.release_slug(conn, work.tenant.id)
         operators_audit.record(conn, work.operator, ERASED, work.tenant.id, {"certificate": certificate.number})
+        queue_backup(conn, None)  # the certificate is kept in the control database
     work.platform.registry.forget(work.tenant)
     work.certificate = certificate
 

@@ -24,6 +24,7 @@ from ...provisioning.create import tenant_lock
 from ...provisioning.sessions import migrator_connection
 from ...tenant_schema import tables
 from ...tenant_schema.queries import audit, forgetting, members
+from ..queueing import queue_backup
 from . import queries
 from .remains import longest_kept
 
@@ -57,6 +58,9 @@ def forget(platform: Platform, slug: str, email: str, operator: str) -> Forgotte
         if tenant.state not in (TenantState.ACTIVE, TenantState.SUSPENDED):
             raise RefusedError(f"The workspace “{slug}” is {tenant.state}; nobody can be erased from it now.")
         ids, letters = _forget(platform, tenant, address, operator)
+        with platform.control.begin() as conn:  # so that the newest backups know of it soon, the ledger's too
+            queue_backup(conn, tenant_id)
+            queue_backup(conn, None)
     until = datetime.now(UTC) + max(kept, longest_kept(platform.settings))
     return Forgotten(ids, letters, until)
 

@@ -1,13 +1,16 @@
 """The account's objects in all backup stores: dumps, descriptors, copies of receipts, and what was left unfinished."""
 
 import hashlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
-from ...config.errors import FailedError, NotFoundError, RefusedError
+from ...config.errors import FailedError, NotFoundError, RefusedError, StrongroomError
 from ...config.stores import StoreSettings
 from ...platform.control.platform import Platform
+from ...platform.keys.blobs import open_blobs
 from .. import names
 from ..header import timestamp
 from ..stores.contract import Store, StoredObject
@@ -15,6 +18,8 @@ from ..stores.opening import open_store
 from . import queries
 from .records import Document
 from .work import Work
+
+_logger = logging.getLogger(__name__)
 
 
 def delete_copies(work: Work) -> None:
@@ -36,14 +41,33 @@ def delete_copies(work: Work) -> None:
 
 
 def clear_again(platform: Platform, tenant_id: str) -> int:
-    """Delete what turned up in the stores after an erasure; return how many objects."""
-    count = 0
-    for settings in platform.settings.backup_stores:
-        store = open_store(platform.settings, settings.name, pruning=True)
-        free = [one for one in store.list(names.folder(tenant_id)) if _locked_until(settings, one) is None]
-        count += sum(store.delete(one.name) for one in free)
-        count += sum(store.delete_abandoned(one.name) for one in list(_unfinished(store, tenant_id)))
-    return count
+    """Delete what turned up in the stores since an erasure; return how many objects. A store that is away: later."""
+    places = [partial(_clear_store, platform, tenant_id, one) for one in platform.settings.backup_stores]
+    return sum(map(_tried, (*places, partial(_clear_receipts, platform, tenant_id))))
+
+
+def _tried(clear: Callable[[], int]) -> int:
+    try:
+        return clear()
+    except StrongroomError as error:
+        _logger.warning("What erased accounts have left is not looked for now: %s", error)
+        return 0
+
+
+def _clear_store(platform: Platform, tenant_id: str, settings: StoreSettings) -> int:
+    store = open_store(platform.settings, settings.name, pruning=True)
+    free = [one for one in store.list(names.folder(tenant_id)) if _locked_until(settings, one) is None]
+    unfinished = list(_unfinished(store, tenant_id))
+    return sum(store.delete(one.name) for one in free) + sum(store.delete_abandoned(one.name) for one in unfinished)
+
+
+def _clear_receipts(platform: Platform, tenant_id: str) -> int:
+    """Remove a receipt whose upload was under way: its request found no database to write the row into."""
+    blobs = open_blobs(platform.settings)
+    left = list(blobs.list(tenant_id))
+    for one in left:
+        blobs.delete(one.name)
+    return len(left)
 
 
 def _delete_in(

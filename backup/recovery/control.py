@@ -50,10 +50,19 @@ def whole_backups(store: Store, identity: str, say: Say) -> Iterator[Found]:
             say(f"The backup {_id(name)} of the control database is damaged and the one before is tried: {error}")
 
 
+def require_backups(store: Store, where: str) -> None:
+    """Raise `NotFoundError` if there is no backup of the control database."""
+    if not any(entry.name.endswith(".json") for entry in store.list(names.folder(None))):
+        raise NotFoundError(
+            f"{where} holds no backup of the control database; is this the right folder or address? Single workspaces "
+            "can be opened by hand (docs/restore-from-nothing.md)."
+        )
+
+
 def bring_back(settings: Settings, server: EmbeddedServer, store: Store, say: Say) -> Found:
     """Make the control database what its newest good backup says, at the revision of this program.
 
-    Raises `NotFoundError` when the store has none, `VerificationError` when none of them is good, `RefusedError` when a
+    Raises `VerificationError` when none of them is good, `RefusedError` when a
     newer program is needed. Nobody can work in the home before this has come to its end; it may then be repeated.
     """
     set_up_without_tables(settings, server)
@@ -69,8 +78,6 @@ def let_work(settings: Settings) -> None:
 
 
 def _load_newest(settings: Settings, server: EmbeddedServer, platform: Platform, store: Store, say: Say) -> Found:
-    if not any(entry.name.endswith(".json") for entry in store.list(names.folder(None))):
-        raise NotFoundError("The store holds no backup of the control database; is this the right folder or address?")
     for found in whole_backups(store, control_subject(platform).identity, say):
         try:
             _load(platform, store, found.descriptor)

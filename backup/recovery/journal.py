@@ -37,9 +37,10 @@ class Journal:
             document = {"format": FORMAT, "from": source, "master_key": master_id, "begun_at": _now()}
             document |= {"finished_at": None, "control": None, "notes": [], "catalogue": {}, "workspaces": {}}
         elif (document["from"], document["master_key"]) != (source, master_id):
+            over = "" if document["control"] else " Nothing was recovered into it yet: it may be removed."
             raise RefusedError(
                 f"In {home} the recovery from {document['from']} with the master key {document['master_key']} was "
-                "begun; repeat that command, or choose another home."
+                f"begun; repeat that command, or choose another home.{over}"
             )
         journal = cls(home / FILE, document)
         journal.change()

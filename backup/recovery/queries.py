@@ -48,6 +48,7 @@ def put_stored(conn: Connection, descriptor: Descriptor, started_at: datetime) -
         "sha256": descriptor.sha256,
         "manifest": descriptor.manifest.to_json(),
         "receipts": len(descriptor.receipts),
+        "receipts_lost": len(descriptor.lost),
         "started_at": started_at,
         "finished_at": started_at,
         "lease_until": None,

@@ -79,6 +79,7 @@ def recover(settings: Settings, order: Order, watch: Watch | None = None) -> Rep
     refuse_inside(settings.home, order.store)
     place, escrow = open_place(order.store), Escrow.read(order.master_key)
     prove(escrow, place.keys, label(order.store, keys=True))
+    control.require_backups(place.backups, label(order.store))
     if journal.read(settings.home) is None:
         journal.require_empty(settings.home)
     with _alone(settings):

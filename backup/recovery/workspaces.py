@@ -16,6 +16,8 @@ from ...platform.tenants import queries as tenants
 from ...platform.tenants.records import Tenant
 from ...provisioning.placements import drop_placement
 from .. import catalogue
+from ..copies import holding
+from ..copy_checks import Copy, mark_bad
 from ..erasure.erase import erase
 from ..header import timestamp
 from ..records import Backup, BackupState
@@ -103,11 +105,10 @@ def _bring_back(platform: Platform, journal: Journal, one: Wanted, operator: str
     error: Exception = NotFoundError(f"{_NONE}.")
     for backup in one.backups:
         try:
-            done = restore(platform, one.tenant.slug, backup.id, operator=operator)
+            done = restore_from_any_store(platform, one.tenant.slug, backup, operator)
         except (VerificationError, NotFoundError) as failure:
             error = failure
             damaged.append(f"its backup {backup.id} is damaged: {failure}")
-            _mark_damaged(platform, backup, failure)
         except (StrongroomError, psycopg.Error, DBAPIError, OSError) as failure:
             error = failure
             break
@@ -115,6 +116,22 @@ def _bring_back(platform: Platform, journal: Journal, one: Wanted, operator: str
             _record_restored(platform, journal, one, done, damaged)
             return
     _record_failed(journal, one, error, damaged)
+
+
+def restore_from_any_store(platform: Platform, slug: str, backup: Backup, operator: str) -> Restored:
+    """Restore a backup from the first store whose copy proves good; the catalogue learns which copies are not.
+
+    Raises what the last one gave.
+    """
+    while True:
+        store = holding(platform, backup).name
+        try:
+            return restore(platform, slug, backup.id, operator=operator)
+        except (VerificationError, NotFoundError) as failure:
+            with platform.control.begin() as conn:
+                was_last = mark_bad(conn, Copy(backup, store), str(failure), datetime.now(UTC))
+            if was_last:
+                raise
 
 
 def _record_restored(platform: Platform, journal: Journal, one: Wanted, done: Restored, damaged: list[str]) -> None:
@@ -127,7 +144,7 @@ def _record_restored(platform: Platform, journal: Journal, one: Wanted, done: Re
         journal,
         one.tenant,
         Fate.RESTORED,
-        note=_joined(damaged),
+        note=_joined([*damaged, *_lost_receipts(done.backup)]),
         damaged=len(damaged),
         backup=done.backup.id,
         as_of=timestamp(one.as_of(done.backup)),
@@ -137,17 +154,17 @@ def _record_restored(platform: Platform, journal: Journal, one: Wanted, done: Re
     )
 
 
+def _lost_receipts(backup: Backup) -> list[str]:
+    count = backup.receipts_lost
+    return [f"{count} receipts had been lost before this backup was made and are not in it."] if count else []
+
+
 def _record_failed(journal: Journal, one: Wanted, error: Exception, damaged: list[str]) -> None:
     sentence = str(error) if isinstance(error, StrongroomError) else f"{str(error).splitlines()[0]}."
     failure = _joined(damaged) or sentence
     if not isinstance(error, VerificationError | NotFoundError):
         failure = _joined([*damaged, sentence])
     _record(journal, one.tenant, Fate.FAILED, note=failure, damaged=len(damaged), verification=bool(damaged))
-
-
-def _mark_damaged(platform: Platform, backup: Backup, failure: Exception) -> None:
-    with platform.control.begin() as conn:
-        catalogue.mark_failed(conn, backup.id, str(failure), datetime.now(UTC), _RESTORABLE)
 
 
 def _record(journal: Journal, tenant: Tenant, state: Fate, **values: Any) -> None:

@@ -20,6 +20,7 @@ _CAUSES: tuple[tuple[str, str], ...] = (
     (r"accessdenied|permission ?denied|allaccessdisabled|forbidden|\b403\b", "access denied"),
     (r"no space|storagefull|quota|insufficient storage|\b507\b", "no space left"),
     (r"slowdown|toomanyrequests|serviceunavailable|\b503\b|\b429\b", "it is overloaded"),
+    (r"ssh protocol banner|no existing session", "no SSH server answers"),
     (r"requesttimetooskewed", "the clocks of this machine and the store differ"),
     (r"time[- ]?out|timed out|deadline", "timed out"),
     (r"certificate|tls|ssl error", "its certificate is not trusted"),

@@ -19,7 +19,7 @@ _KEYS: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         frozenset({"account"}),
         frozenset({"access_key", "sas_token", "client_id", "client_secret", "tenant_id"}),
     ),
-    "sftp": (frozenset({"host_key"}), frozenset({"password", "private_key", "passphrase"})),
+    "sftp": (frozenset({"host_key"}), frozenset({"user", "password", "private_key", "passphrase"})),
 }
 
 

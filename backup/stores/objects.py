@@ -31,7 +31,7 @@ _logger = logging.getLogger(__name__)
 class Patience:
     """How long a store may take. Seconds, for one request; a failed request is repeated `retries` times."""
 
-    connect: float = 5.0
+    connect: float = 10.0  # also for a stalled piece of what is sent
     request: float = 120.0  # a part at 90 kB/s
     silence: float = 30.0  # between two pieces of an answer
     retries: int = 3

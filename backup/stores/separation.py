@@ -43,6 +43,8 @@ def check_keys_url(store: StoreSettings) -> None:
     """Raise `RefusedError` when the key copies would lie in another kind of store, which has other credentials."""
     if store.keys_url and urlsplit(store.keys_url).scheme != store.scheme:
         raise RefusedError(f"keys_url of the backup store “{store.name}” must begin with {store.scheme}://.")
+    if store.scheme == "sftp" and store.keys_url and urlsplit(store.keys_url).netloc != urlsplit(store.url).netloc:
+        raise RefusedError(f"keys_url of the backup store “{store.name}” must be on the same host, as the same user.")
 
 
 def _check_home(settings: Settings, url: str) -> None:

@@ -53,7 +53,8 @@ class Login:
 def login_to(store: StoreSettings, credentials: Credentials, patience: Patience) -> Login:
     """Return the login that settings and credentials describe. Raises `CallError`."""
     parts = urlsplit(store.url)
-    if not parts.hostname or not parts.username:
+    user = credentials.get("user") or parts.username
+    if not parts.hostname or not user:
         raise CallError(f"The url of the backup store “{store.name}” must be sftp://user@host/folder.")
     key = _private_key(credentials) if credentials.get("private_key") else None
     if key is None and not credentials.get("password"):
@@ -65,7 +66,7 @@ def login_to(store: StoreSettings, credentials: Credentials, patience: Patience)
         store.name,
         parts.hostname,
         parts.port or 22,
-        parts.username,
+        user,
         host_key,
         credentials.get("password"),
         key,

@@ -27,7 +27,7 @@ def control_engine(settings: Settings, keys: KeyStore) -> Engine:
         "postgresql+psycopg://",
         creator=connect,
         pool_size=4,
-        max_overflow=8,
+        max_overflow=72,  # 32 backups at the same time hold two locks each; these connections are opened on demand
         pool_timeout=settings.checkout_timeout,
         pool_pre_ping=True,  # the server may have been restarted since
         hide_parameters=True,  # they hold names and sealed addresses, and messages end in logs

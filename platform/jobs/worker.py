@@ -20,6 +20,7 @@ from .app import BACKUP, DEFAULT, UPKEEP, app, job_connector, worker_context
 from .upkeep import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, requeue_stalled
 
 GRACE_SECONDS = 5.0
+_UPKEEP_SLOTS = 2  # so that what takes an hour keeps the copies to other stores waiting no longer
 
 _logger = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def run_worker(
 ) -> None:
     """Run jobs until SIGTERM or SIGINT; with `wait` false, until none is left that may run now.
 
-    At the same time run: `concurrency` jobs of the default queue, `backup_parallel` backups, and one piece of upkeep.
+    At the same time run: `concurrency` jobs of the default queue, `backup_parallel` backups, and two pieces of upkeep.
     Calls `announce` as soon as a signal ends it cleanly. One at a time in a process; the modules of the tasks must have
     been imported. A job that does not end within `grace` seconds after the signal is left in the middle together with
     the process, as if it had been killed: it is queued again by another worker. Raises `UnavailableError` when the
@@ -63,7 +64,7 @@ def _lanes(platform: Platform, concurrency: int, *, wait: bool) -> list[_Lane]:
     backups = platform.settings.backup_parallel
     if not wait:
         return [_Lane(None, max(concurrency, backups))]
-    return [_Lane(DEFAULT, concurrency), _Lane(BACKUP, backups), _Lane(UPKEEP, 1)]
+    return [_Lane(DEFAULT, concurrency), _Lane(BACKUP, backups), _Lane(UPKEEP, _UPKEEP_SLOTS)]
 
 
 async def _run(

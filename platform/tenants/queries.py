@@ -1,13 +1,14 @@
 """SQL about tenants. The caller owns the transaction."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from sqlalchemy import Connection, Row, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from ...config.errors import CallError, NotFoundError, RefusedError
-from ..control.tables import backup, placement, plan, region, tenant
+from ..control.tables import backup, erasure, placement, plan, region, tenant
 from . import placements
 from .ids import new_id
 from .records import PlacementState, Tenant
@@ -62,6 +63,13 @@ def is_taken(conn: Connection, slug: str) -> bool:
     """Say whether a tenant holds `slug`, also one that is being erased."""
     taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.slug != tenant.c.id)
     return conn.execute(taken).one_or_none() is not None
+
+
+def being_erased(conn: Connection) -> list[tuple[str, datetime]]:
+    """Return the slugs of the tenants whose erasure has not ended, and when each was begun."""
+    joined = select(tenant.c.slug, erasure.c.requested_at).join(tenant, tenant.c.id == erasure.c.tenant_id)
+    rows = conn.execute(joined.where(erasure.c.finished_at.is_(None)).order_by(erasure.c.requested_at))
+    return [(row.slug, row.requested_at) for row in rows]
 
 
 def by_id(conn: Connection, tenant_id: str) -> Tenant:

@@ -5,6 +5,7 @@ shell script of a few lines that copies a piece into a folder beside the data, d
 to encrypt and store. As long as there is no such folder nobody wants the log, and the script lets it go.
 """
 
+import shutil
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -73,6 +74,10 @@ class Spool:
     def open(self) -> None:
         """Have every piece from now on kept until it is archived."""
         private_folder(self.folder, self.account)
+
+    def close(self) -> None:
+        """Have nothing kept any more, and let go of what waits."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def waiting(self) -> list[Path]:
         """Return the pieces that are not archived yet, the oldest first."""

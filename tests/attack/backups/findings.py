@@ -9,12 +9,12 @@ from pathlib import Path
 
 from homestead import Held, Homestead, patiently
 
-from strongroom.backup import catalogue
+from strongroom.backup import catalogue, copy_queries
 from strongroom.backup.collect import collect
 from strongroom.backup.records import Backup, BackupState
 from strongroom.backup.stores.opening import open_store
 from strongroom.backup.subject import identity_of
-from strongroom.backup.verify import read_descriptor
+from strongroom.backup.verify import check_receipt, read_descriptor
 from strongroom.config.errors import StrongroomError
 from strongroom.platform.servers import queries as servers
 from strongroom.platform.tenants import placements
@@ -42,7 +42,7 @@ class Judge:
         for backup in patiently(self._backups):
             held = self._home.held.get(backup.tenant_id or "")
             if held and backup.id not in self._held:
-                self._held[backup.id] = (held.low, held.high)
+                self._held[backup.id] = (held.before, held.high)
 
     def after_round(self) -> list[str]:
         """Judge what the round has left, then what the collector has left of that a little later."""
@@ -55,7 +55,7 @@ class Judge:
         """Judge what is left when the collector has run a day later."""
         patiently(lambda: collect(self._home.platform, datetime.now(UTC) + A_DAY_LATER))
         self._read.clear()
-        return patiently(lambda: [*self._bad_rows(), *self._bad_workspaces(), *self._left_over()])
+        return patiently(lambda: [*self._bad_rows(), *self._bad_workspaces(), *self._erased(), *self._left_over()])
 
     def _backups(self) -> list[Backup]:
         with self._home.platform.control.connect() as conn:
@@ -74,11 +74,19 @@ class Judge:
                 yield f"{backup.id} of {backup.label} is called bad: {backup.failure}"
 
     def _read_backup(self, backup: Backup) -> None:
-        store, platform = open_store(self._home.settings), self._home.platform
-        descriptor = read_descriptor(store, backup, identity_of(platform, backup.tenant_id))
-        with store.open(descriptor.object) as file:
-            content = file.read()
-        assert (len(content), _sha256(content)) == (backup.size, backup.sha256), "its object is another one"
+        """Read it in each store that is said to have it."""
+        platform = self._home.platform
+        with platform.control.connect() as conn:
+            having = copy_queries.stores_with(conn, backup.id)
+        assert having, "no store has it"
+        for name in having:
+            store = open_store(self._home.settings, name)
+            descriptor = read_descriptor(store, backup, identity_of(platform, backup.tenant_id))
+            with store.open(descriptor.object) as file:
+                content = file.read()
+            assert (len(content), _sha256(content)) == (backup.size, backup.sha256), "its object is another one"
+            for receipt in descriptor.receipts:
+                check_receipt(store, backup, receipt.sha256)
 
     def _running(self) -> Iterator[str]:
         yield from (f"{one.id} is still running" for one in self._backups() if one.state is BackupState.RUNNING)
@@ -108,6 +116,7 @@ class Judge:
         low, high = held.low, held.high
         if pid != held.database:
             low, high = self._content_of(tenant)
+            high = max(high, number) if self._home.written else high  # on top of what was restored
         if whose != held.id or not low <= number <= high:
             yield f"{held.slug} holds the marker {number} of {whose}, not {low} to {high} of {held.id}"
         held.low = held.high = number
@@ -148,15 +157,33 @@ class Judge:
         return [f"{path} holds plain text" for path in self._files() if data not in path.parents and _has(path, needle)]
 
     def _files(self) -> Iterator[Path]:
-        for root in (self._home.settings.home, self._home.settings.backup_root, self._home.tmp):
+        for root in (self._home.settings.home, *self._stores(), self._home.tmp):
             for folder, _, names in os.walk(root):
                 if Path(folder) != self._home.server.root / "data":
                     yield from (Path(folder) / name for name in names)
 
+    def _stores(self) -> list[Path]:
+        return [store.folder for store in self._home.settings.backup_stores]
+
+    def _erased(self) -> Iterator[str]:
+        """Of an account that was erased nothing is left in any store but its tombstones."""
+        with self._home.platform.control.connect() as conn:
+            gone = [one.id for one in tenants.list_all(conn, [TenantState.ERASED])]
+        files = [
+            path
+            for root in self._stores()
+            for path in root.rglob("*")
+            if path.is_file() and path.parent.name != "erased"
+        ]
+        for tenant_id in gone:
+            yield from (f"{path} of an erased account is left" for path in files if tenant_id in str(path))
+
     def _left_over(self) -> Iterator[str]:
         """Nothing unfinished: no temporary object, service file, temporary file, stray database, role or key."""
         home = self._home
-        yield from (f"the store keeps {one.name}" for one in open_store(home.settings).abandoned())
+        for described in home.settings.backup_stores:
+            store = open_store(home.settings, described.name)
+            yield from (f"the store keeps {one.name}" for one in store.abandoned())
         yield from (f"{path} is left" for path in home.settings.run_dir.glob("backup-*"))
         yield from (f"{path} is left" for path in home.tmp.rglob("*") if path.is_file())
         with home.platform.control.connect() as conn:

@@ -27,6 +27,8 @@ from strongroom.tenant_schema.ids import new_uuid7
 T = TypeVar("T")
 _FILLER = 300_000  # bytes that do not compress: a dump has a middle in which it can be killed
 _PATIENCE = 30.0  # seconds in which a crashed server is back
+_SETTINGS = "bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\n"
+_STORE = '[[backup_store]]\nname = "{name}"\nurl = "{url}"\n'
 _TEXT = "INSERT INTO app.setting VALUES (:key, to_jsonb(CAST(:value AS text)))"
 
 
@@ -38,6 +40,7 @@ class Held:
     slug: str
     low: int = 0
     high: int = 0
+    before: int = 0  # `low` when the round began: what a backup that was made meanwhile holds at least
     database: str = ""  # placement that it was last seen in
 
 
@@ -51,6 +54,7 @@ class Homestead:
     tmp: Path  # where the processes under test make temporary files
     canary: str  # stands in plain text in every database, and nowhere else
     held: dict[str, Held] = field(default_factory=dict[str, Held])
+    written: bool = False  # whether somebody counted up during this round
 
     def add(self) -> Held:
         """Make a workspace with a marker, a canary, a filler and a receipt."""
@@ -126,7 +130,8 @@ def homestead(parent: Path, workspaces: int) -> Generator[Homestead]:
     home, tmp = parent / "home", parent / "tmp"
     home.mkdir(parents=True, exist_ok=True)
     tmp.mkdir()
-    (home / SETTINGS_FILE).write_text("bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\n", encoding="utf-8")
+    stores = [_STORE.format(name=name, url=(parent / name).as_uri()) for name in ("near", "far")]
+    (home / SETTINGS_FILE).write_text(_SETTINGS + "".join(stores), encoding="utf-8")
     settings = load_settings(home)
     server = EmbeddedServer(settings)
     initialise_home(settings)

@@ -14,16 +14,20 @@ from forked import Child, Zygote
 from homestead import Held, Homestead, patiently
 from kills import KILLS
 
-from strongroom.backup import catalogue, tasks
+from strongroom.backup import tasks
 from strongroom.platform.jobs.app import defer_in
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.states import TenantState
-from strongroom.provisioning.placements import drop_placement
 
 _DAYS_EVERY = 10  # rounds after which the collector runs as if a day had passed
 _MOST_COPIES = 3
-COMMANDS = {"run": 5, "all": 2, "restore": 5, "copy": 2, "verify": 2, "worker": 3, "write": 1}  # weights
+COMMANDS = {
+    "run": 5, "all": 2, "restore": 5, "copy": 3, "clone": 1, "verify": 2, "worker": 3, "write": 1, "replicate": 3,
+    "clear-up": 2, "erase": 2,
+}  # weights  # fmt: skip
 HITS = {"call": 8, "worker": 3, "group": 2, "program": 3, "backend": 2, "postmaster": 1, "scratch": 2}
+MEASURED = ("all", "run", "verify", "restore", "copy", "clone", "worker", "replicate", "clear-up", "erase")
+_USUAL = (1.0, 2000)  # seconds and calls of a command that was not measured
 KILLED, DONE, REFUSED = "killed", "done", "ended with a sentence"
 _BUG = 70
 
@@ -34,6 +38,9 @@ class Plan:
 
     rounds: int
     seed: int = 1
+    commands: dict[str, int] = field(default_factory=lambda: dict(COMMANDS))
+    measured: tuple[str, ...] = MEASURED
+    finale: tuple[str, ...] = ("all", "verify", "worker", "replicate")  # what must succeed at the end
     beside: float = 0.25  # share of rounds in which another command runs at the same time, and is not killed
     announce: Callable[[str], None] = lambda _line: None
 
@@ -90,7 +97,7 @@ class _Ordeal:
 
     def _measure(self) -> None:
         """Let each command run once to its end: how long it takes, and how many calls; all must have a backup."""
-        for command in ("all", "run", "verify", "restore", "copy", "worker"):
+        for command in self._plan.measured:
             began = time.monotonic()
             child = self._start(self._zygote, command, self._prepared(command))
             if child.wait() != 0:
@@ -98,10 +105,9 @@ class _Ordeal:
             self._usual[command] = (time.monotonic() - began, child.calls)
             self._judge.learn()
             self._note(f"undisturbed {command}", self._judge.after_round())
-        self._usual["write"] = (1.0, 2000)
 
     def _round(self, number: int) -> None:
-        command, hit = (self._pick.choices(list(of), list(of.values()))[0] for of in (COMMANDS, HITS))
+        command, hit = (self._pick.choices(list(of), list(of.values()))[0] for of in (self._plan.commands, HITS))
         held = self._prepared(command)
         beside = self._beside(held)
         word = self._hit(command, hit, held)
@@ -121,6 +127,8 @@ class _Ordeal:
         held = self._pick.choice(list(self._home.held.values()))
         if command in {"run", "all", "worker"}:
             patiently(lambda: self._home.count_up(held))
+        for one in self._home.held.values():
+            one.before = one.low
         return held
 
     def _beside(self, held: Held) -> Child | None:
@@ -130,7 +138,7 @@ class _Ordeal:
         return self._start(self._other, self._pick.choice(["run", "restore", "verify", "copy"]), held)
 
     def _hit(self, command: str, hit: str, held: Held) -> str:
-        calls = self._usual[command][1]
+        calls = self._usual.get(command, _USUAL)[1]
         dies_at = self._pick.randint(1, max(1, calls)) if hit == "call" else 0
         child = self._start(self._zygote, command, held, dies_at)
         if hit != "call" and KILLS[hit](self._home, child, self._pick) and hit in {"worker", "group"}:
@@ -153,10 +161,14 @@ class _Ordeal:
             "verify": ["backup", "verify", "--all"],
             "restore": ["backup", "restore", held.slug, "--yes"],
             "copy": ["backup", "restore", held.slug, "--as", f"c-{secrets.token_hex(5)}", "--yes"],
+            "clone": ["tenant", "clone", held.slug, f"c-{secrets.token_hex(5)}"],
+            "erase": ["tenant", "erase", self._copy() or held.slug, *(["--yes"] if self._copy() else ["--help"])],
             "worker": ["worker", "--once"],
+            "replicate": ["replicate", str(home.settings.home)],
+            "clear-up": ["clear-up", str(home.settings.home)],
             "write": ["write", str(home.settings.home), str(self._journal)],
         }[command]
-        return zygote.start(arguments, dies_at=dies_at, usual=self._usual.get(command, (1.0, 0))[0])
+        return zygote.start(arguments, dies_at=dies_at, usual=self._usual.get(command, _USUAL)[0])
 
     def _queue(self) -> None:
         with self._home.platform.control.begin() as conn:
@@ -168,6 +180,7 @@ class _Ordeal:
         """What was acknowledged must be there; the one write after it may be."""
         lines = self._journal.read_text().splitlines() if self._journal.exists() else []
         self._journal.unlink(missing_ok=True)
+        self._home.written = bool(lines)
         for line in lines:
             tenant_id, number = line.split()
             if tenant_id in self._home.held:
@@ -180,23 +193,24 @@ class _Ordeal:
         for one in found:
             self._plan.announce(f"PROBLEM {when}: {one}")
 
+    def _copy(self) -> str | None:
+        """A workspace that may be erased."""
+        with patiently(self._home.platform.control.connect) as conn:
+            active = tenants.list_all(conn, [TenantState.ACTIVE])
+        return next((one.slug for one in active if one.id not in self._home.held), None)
+
     def _thin_out(self) -> None:
-        """Remove copies, so that a long run does not drown in them."""
-        platform = self._home.platform
-        with patiently(platform.control.connect) as conn:
-            copies = [one for one in tenants.list_all(conn, [TenantState.ACTIVE]) if one.id not in self._home.held]
-        for copy in copies[_MOST_COPIES:]:
-            with platform.control.begin() as conn:
-                tenants.set_state(conn, copy.id, TenantState.ERASED)
-            patiently(lambda copy=copy: drop_placement(platform, copy.placement_id or ""))
-            platform.keys.destroy_tenant(copy.id)
-            with platform.control.begin() as conn:
-                for backup in catalogue.listing(conn, copy.id):
-                    catalogue.forget(conn, backup.id)
+        """Erase copies, so that a long run does not drown in them."""
+        with patiently(self._home.platform.control.connect) as conn:
+            active = tenants.list_all(conn, [TenantState.ACTIVE])
+        if len(active) - len(self._home.held) > _MOST_COPIES:
+            child = self._start(self._zygote, "erase", next(iter(self._home.held.values())))
+            if child.wait() != 0:
+                self._report.problems.append(f"undisturbed, erase ended with {child.status}")
 
     def _end(self) -> None:
         """The next run of everything succeeds, and leaves nothing."""
-        for command in ("all", "verify", "worker"):
+        for command in self._plan.finale:
             if (status := self._start(self._zygote, command, self._prepared(command)).wait()) != 0:
                 self._report.problems.append(f"at the end, {command} ended with {status}")
             self._judge.learn()

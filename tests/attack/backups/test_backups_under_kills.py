@@ -9,6 +9,13 @@ from run_ordeal import endure
 
 @pytest.mark.timeout(400)  # a server of its own, which crashes several times
 def test_whatever_is_killed_backups_tell_the_truth_and_workspaces_are_served(home: Path) -> None:
-    report = endure(home.parent, Plan(rounds=15, seed=4), workspaces=2)
+    plan = Plan(
+        rounds=15,
+        seed=4,
+        commands={"run": 5, "restore": 5, "copy": 1, "verify": 1, "replicate": 1},
+        measured=("all", "run", "restore"),
+        finale=("all",),
+    )
+    report = endure(home.parent, plan, workspaces=2)
     assert not report.problems, str(report)
     assert report.killed > 5, str(report)

@@ -1,8 +1,8 @@
 """Carries out command lines, each in a process of its own that leads a group of its own, everything imported already.
 
-Reads one JSON order a line: `arguments` of `strongroom` (or `write`, see below), and `dies_at`: the number of the call
-or return in our own code at which the process kills itself (SIGKILL; 0: never). Answers with two JSON lines: the
-process id at once; the wait status, and how many calls and returns there were, when it has ended.
+Reads one JSON order a line: `arguments` of `strongroom` (or one of `WORKS`, see below), and `dies_at`: the number of
+the call or return in our own code at which the process kills itself (SIGKILL; 0: never). Answers with two JSON lines:
+the process id at once; the wait status, and how many calls and returns there were, when it has ended.
 """
 
 import json
@@ -11,19 +11,22 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from types import FrameType
 
 import strongroom
-from strongroom import cli, worker_tasks
-from strongroom.backup import commands, restore, tasks  # loaded here, so that no round waits for it
+from strongroom import cli, tenant_commands, worker_tasks
+from strongroom.backup import commands, copies, restore, tasks  # loaded here, so that no round waits for it
+from strongroom.backup.collect import collect
 from strongroom.config.settings import load_settings
 from strongroom.platform.control.platform import open_platform
 from strongroom.platform.tenants import queries as tenants
+from strongroom.provisioning.opening import open_home
 
-LOADED = (commands, restore, tasks, worker_tasks)
+LOADED = (commands, restore, tasks, tenant_commands, worker_tasks)
 _ROOT = f"{Path(strongroom.__file__ or '').resolve().parent}/"
 # What a backup, a restore or their clearing up goes through. Not the waiting of the server's start.
 _OURS = tuple(f"{_ROOT}{part}" for part in ("backup/", "platform/keys/", "platform/tenants/", "provisioning/"))
@@ -91,8 +94,8 @@ def _carry_out(arguments: Sequence[str], dies_at: int, tells: int) -> None:
 
 
 def _run(arguments: Sequence[str]) -> None:
-    if arguments[0] == "write":
-        write(Path(arguments[1]), Path(arguments[2]))
+    if arguments[0] in WORKS:
+        WORKS[arguments[0]](*map(Path, arguments[1:]))
         return
     sys.argv = ["strongroom", *arguments]
     try:
@@ -116,6 +119,20 @@ def write(home: Path, journal: Path) -> None:
                     ).scalar_one()
                 acknowledged.write(f"{tenant.id} {number}\n".encode())
 
+
+def clear_up(home: Path) -> None:
+    """As the worker does once an hour, a day later."""
+    with open_home(load_settings(home), "worker") as platform:
+        collect(platform, datetime.now(UTC) + timedelta(hours=25))
+
+
+def replicate(home: Path) -> None:
+    """As the worker does: copy to the other stores."""
+    with open_home(load_settings(home), "worker") as platform:
+        copies.replicate(platform, datetime.now(UTC) + timedelta(hours=2))
+
+
+WORKS: dict[str, Callable[..., None]] = {"write": write, "clear-up": clear_up, "replicate": replicate}
 
 if __name__ == "__main__":
     main()

@@ -11,10 +11,12 @@ from strongroom.backup import names, pipeline, take
 from strongroom.backup.clone import Wish, clone
 from strongroom.backup.erasure import erase as erasing
 from strongroom.backup.erasure.erase import erase
+from strongroom.backup.queueing import CONTROL_TASK
 from strongroom.backup.restore import restore
 from strongroom.backup.runs import run_backup
 from strongroom.backup.stores.opening import open_store
 from strongroom.config.errors import BusyError, NotFoundError, StrongroomError
+from strongroom.platform.jobs import queries as jobs
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.requests import owner_email, request_tenant
 from strongroom.platform.tenants.states import TenantState
@@ -136,3 +138,10 @@ def test_workspaces_made_from_it_are_named_and_stay(quick, workspace) -> None:
 
 def test_the_steps_stand_in_the_order_that_was_promised() -> None:
     assert [name for name, _, _ in erasing.STEPS][:4] == ["tombstone", "closed", "databases", "keys"]
+
+
+def test_what_keeps_certificate_and_ledger_is_backed_up_next(quick, workspace) -> None:
+    erase(quick, workspace.slug, "olga")
+    with quick.control.connect() as conn:
+        waiting = {job.task for job in jobs.unfinished(conn) if job.state == "todo"}
+    assert CONTROL_TASK in waiting

@@ -1,6 +1,6 @@
 """An erasure reaches every store and every copy of the keys; what a lock keeps is named with its date."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -121,8 +121,8 @@ def test_a_store_that_the_settings_no_longer_name_is_said(two_stores, backed_up)
 
 def test_an_upload_that_was_cut_off_goes_too(two_stores, workspace) -> None:
     @contextmanager
-    def cut_off() -> Iterator[None]:
-        folder = open_store(two_stores.settings).root / names.folder(workspace.id)
+    def cut_off() -> Generator[None]:
+        folder = two_stores.settings.local_store_dir / names.folder(workspace.id)
         folder.mkdir(parents=True, mode=0o700)
         (folder / ".tmp-0123456789abcdef").write_bytes(b"sealed")
         yield

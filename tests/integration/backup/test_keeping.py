@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import delete, text
 
 from strongroom.backup import alarms, catalogue, collect, copy_checks, names, policy, runs, scrub, tasks
+from strongroom.backup.copies import replicate
 from strongroom.backup.copy_checks import Copy
 from strongroom.backup.due import due
 from strongroom.backup.prune import plan_pruning, prune
@@ -354,29 +355,73 @@ def test_a_forged_path_in_the_catalogue_is_a_failed_verification(
         runs.verify_one(platform, backup.id, scratch=scratch)
 
 
-def test_a_backup_with_a_bad_copy_and_a_good_one_is_still_good_and_somebody_is_told(
-    watched: Platform, scratch: ScratchPool, workspace: Workspace, tmp_path: Path
-) -> None:
+@pytest.fixture
+def two_stores(watched: Platform, scratch: ScratchPool, workspace: Workspace, tmp_path: Path) -> Platform:
+    """The platform with two stores that both have the one backup of the workspace, and no other backups."""
     backup = back_up(watched, scratch, workspace.id)
     stores = tuple(StoreSettings(name, (tmp_path / name).as_uri()) for name in ("here", "there"))
     for store in stores:
-        shutil.copytree(watched.settings.local_store_dir, store.folder / "store")
-    two = replace(watched, settings=replace(watched.settings, backup_store=stores))
-    with two.control.begin() as conn:
+        folder = names.folder(workspace.id)
+        shutil.copytree(watched.settings.local_store_dir / folder, store.folder / "store" / folder)
+    others = "UPDATE backup SET state = 'failed' WHERE state IN ('stored', 'verified') AND id <> :id"
+    with watched.control.begin() as conn:
+        conn.execute(text(others), {"id": backup.id})
         conn.execute(text("DELETE FROM backup_copy WHERE backup_id = :id"), {"id": backup.id})
         for store in stores:
             copy_checks.mark_checked(conn, Copy(backup, store.name), datetime.now(UTC))
-    (stores[0].folder / "store" / (backup.object or "")).unlink()
-    bad, good = scrub.scrub(two, copies_of(two, workspace))
+    return replace(watched, settings=replace(watched.settings, backup_store=stores))
+
+
+def objects_in(platform: Platform, store: str, backup: Backup) -> dict[str, Path]:
+    """Where the parts of a backup lie in a store."""
+    root = next(one.folder for one in platform.settings.backup_stores if one.name == store) / "store"
+    dump = backup.object or ""
+    receipt = next((root / names.folder(backup.tenant_id) / "receipts").rglob("??/*"))
+    return {"dump": root / dump, "descriptor": root / names.descriptor_object(dump), "receipt": receipt}
+
+
+@pytest.mark.parametrize("which", ["dump", "descriptor", "receipt"])
+def test_a_bad_copy_of_a_backup_that_is_good_elsewhere_is_told_and_made_anew(
+    two_stores: Platform, workspace: Workspace, which: str
+) -> None:
+    backup = runs.list_backups(two_stores, workspace.slug)[0]
+    path = objects_in(two_stores, "here", backup)[which]
+    before = path.read_bytes()
+    path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    bad, good = scrub.scrub(two_stores, copies_of(two_stores, workspace))
     assert (bad.copy.store, good.copy.store, good.error) == ("here", "there", None)
     assert isinstance(bad.error, VerificationError)
-    assert runs.show_backup(two, backup.id).state is BackupState.VERIFIED
-    assert [one.store for one in copies_of(two, workspace)] == ["there"]
-    alarms.check(two)
-    assert len(mails_about(two, f"A copy of {workspace.slug} in here is damaged")) == 1
-    (stores[1].folder / "store" / (backup.object or "")).unlink()
-    scrub.scrub(two, copies_of(two, workspace))
-    assert runs.show_backup(two, backup.id).state is BackupState.FAILED
+    assert runs.show_backup(two_stores, backup.id).state is BackupState.VERIFIED
+    assert [one.store for one in copies_of(two_stores, workspace)] == ["there"]
+    alarms.check(two_stores)
+    assert len(mails_about(two_stores, f"A copy of {workspace.slug} in here is damaged")) == 1
+    assert replicate(two_stores).failures == {}
+    assert path.read_bytes() == before
+    assert [one.error for one in scrub.scrub(two_stores, copies_of(two_stores, workspace))] == [None, None]
+    alarms.check(two_stores)
+    assert len(ended(mails_about(two_stores, workspace.slug), f"A copy of {workspace.slug} in here")) == 1
+
+
+def test_when_the_last_good_copy_is_gone_the_backup_has_failed_and_what_is_left_of_it_stays(
+    two_stores: Platform, workspace: Workspace
+) -> None:
+    backup = runs.list_backups(two_stores, workspace.slug)[0]
+    places = [objects_in(two_stores, store, backup)["dump"] for store in ("here", "there")]
+    for path in places:
+        path.write_bytes(path.read_bytes()[:-1])
+    scrub.scrub(two_stores, copies_of(two_stores, workspace))
+    assert runs.show_backup(two_stores, backup.id).state is BackupState.FAILED
+    assert [path.exists() for path in places] == [False, True]
+
+
+def test_a_restore_that_proves_it_goes_to_the_next_store_when_the_first_copy_is_bad(
+    two_stores: Platform, scratch: ScratchPool, workspace: Workspace
+) -> None:
+    backup = runs.list_backups(two_stores, workspace.slug)[0]
+    path = objects_in(two_stores, "here", backup)["dump"]
+    path.write_bytes(path.read_bytes()[:-1])
+    assert runs.verify_one(two_stores, backup.id, scratch=scratch).state is BackupState.VERIFIED
+    assert [one.store for one in copies_of(two_stores, workspace)] == ["there"]
 
 
 def test_a_store_that_is_away_is_no_verdict(platform: Platform, scratch: ScratchPool, workspace: Workspace) -> None:

@@ -173,5 +173,8 @@ def test_what_a_writer_leaves_after_the_end_is_collected(quick, account) -> None
     store, late = open_store(quick.settings), f"{names.folder(account.id)}/20260101-000000-zzzzzzzz.age"
     with store.create(late) as target:
         target.write(b"late")
-    assert collect(quick, datetime.now(UTC) + timedelta(minutes=1))["objects of erased accounts"] >= 1
+    blobs, receipt = open_blobs(quick.settings), f"{account.id}/ab/{'ab' * 32}"
+    blobs.put(receipt, b"an upload that was under way")
+    assert collect(quick, datetime.now(UTC) + timedelta(minutes=1))["objects of erased accounts"] >= 2
     assert not store.exists(late)
+    assert list(blobs.list(account.id)) == []

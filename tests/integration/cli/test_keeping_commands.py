@@ -57,13 +57,10 @@ def test_nothing_has_had_its_time_and_a_removal_is_asked_for(as_json, backed_up,
     assert as_json("backup", "prune", tenant.slug) == (0, [])
     assert as_json("backup", "run", tenant.slug)[0] == 0
     with platform.control.begin() as conn:
-        conn.execute(
-            text(
-                "UPDATE backup SET started_at = started_at - interval '40 days', unchanged_since = NULL WHERE id = :id"
-            ),
-            {"id": row["id"]},
-        )
-        conn.execute(text("UPDATE backup SET state = 'verified' WHERE tenant_id = :id"), {"id": tenant.id})
+        good = text("UPDATE backup SET state = 'verified', unchanged_since = NULL WHERE tenant_id = :id")
+        conn.execute(good, {"id": tenant.id})
+        old = text("UPDATE backup SET started_at = started_at - interval '40 days' WHERE id = :id")
+        conn.execute(old, {"id": row["id"]})
     code, (planned,) = as_json("backup", "prune", tenant.slug, "--dry-run")
     assert (code, planned["id"], planned["why"]) == (0, row["id"], "older than 30 days")
     assert as_json("backup", "prune", tenant.slug)[0] == 2  # nobody can be asked

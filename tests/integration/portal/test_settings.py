@@ -58,6 +58,8 @@ def test_backups_show_when_the_copy_was_proved(portal: Portal) -> None:
     text = re.sub(r"<[^>]+>", "", browser.get("/settings/backups").text)
     assert "2 h ago" in text
     assert "1.4 MB" in text
+    assert "every 6 hours, kept 30 days" in text
+    assert "encrypted, kept in United Kingdom, apart from your data" in text
     assert "Your database was backed up 2 h ago and the copy verified" in text
 
 

@@ -34,7 +34,7 @@ def platform(backup_settings: Settings) -> Generator[Platform]:
         yield opened
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def base(platform: Platform) -> BaseBackup:
-    """The first base backup: whatever happens from then on can be had back."""
+    """A base backup: whatever happens from then on can be had back. A new one leaves less log to replay."""
     return run_base_backup(platform)

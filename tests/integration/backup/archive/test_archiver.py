@@ -164,6 +164,16 @@ def test_a_piece_that_waited_until_its_keys_were_due_is_let_go(archiver: Archive
     assert archived(archiver) == {}
 
 
+def test_the_spool_is_closed_where_no_way_back_is_wanted_any_more(archiver: Archiver) -> None:
+    archiver.spool.open()
+    archive_command(archiver.spool, piece_name(1), b"log")
+    off = replace(archiver, settings=replace(archiver.settings, point_in_time_days=0))
+    assert off.run_once() == 0
+    assert not archiver.spool.is_open()
+    assert archive_command(archiver.spool, piece_name(2), b"log") == 0
+    assert archived(archiver) == {}
+
+
 def test_the_key_of_a_day_opens_it_until_it_is_destroyed(archiver: Archiver) -> None:
     archiver.spool.open()
     archive_command(archiver.spool, piece_name(1), b"canary")

@@ -8,7 +8,8 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from strongroom.backup.archive import embedded, expiry, names
+from strongroom.backup import keycopies
+from strongroom.backup.archive import embedded, expiry, names, pieces, window
 from strongroom.backup.archive.base import run_base_backup
 from strongroom.backup.archive.moment import restore_at
 from strongroom.backup.archive.tasks import base_is_due
@@ -19,6 +20,7 @@ from strongroom.platform.control.platform import Platform
 from strongroom.platform.servers import bases
 from strongroom.platform.servers.bases import BaseBackup
 from strongroom.platform.tenants import placements
+from strongroom.platform.tenants.ids import new_id
 from strongroom.platform.tenants.records import PlacementState
 from strongroom.provisioning.locking import held
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
@@ -67,6 +69,12 @@ class TamperedStore(LocalStore):
             yield file
 
 
+@pytest.fixture(scope="module")
+def standing(platform: Platform, base: BaseBackup, make_workspace: Callable[[Platform, str], Workspace]) -> Workspace:
+    """A workspace that every one of these tests leaves as it was."""
+    return make_workspace(platform, f"d-{new_id()}")
+
+
 @pytest.mark.parametrize(
     ("part", "change", "sentence"),
     [
@@ -83,27 +91,24 @@ class TamperedStore(LocalStore):
     ],
 )
 def test_damage_is_said_and_leaves_the_workspace_as_it_was(
-    base: BaseBackup, workspace: Workspace, monkeypatch: pytest.MonkeyPatch, part: str, change: Change, sentence: str
+    base: BaseBackup, standing: Workspace, monkeypatch: pytest.MonkeyPatch, part: str, change: Change, sentence: str
 ) -> None:
-    platform = workspace.platform
-    workspace.spend("Until")
-    moment = datetime.now(UTC)
-    workspace.spend("After")
+    workspace, platform, moment = standing, standing.platform, datetime.now(UTC)
     store = open_store(platform.settings)
     assert isinstance(store, LocalStore)
     ending = f"{base.start_wal}.age".lower() if part == "piece" else f"{base.id}/{part}"
     monkeypatch.setattr(embedded, "archive_store", lambda *_: TamperedStore(store, ending, change))
     with pytest.raises((VerificationError, NotFoundError), match=sentence):
         restore_at(platform, workspace.slug, moment)
-    assert workspace.merchants() == ["After", "Before", "Until"]
+    assert workspace.merchants() == ["Before"]
     with platform.control.connect() as conn:
         states = [placement.state for placement in placements.of_tenant(conn, workspace.id)]
     assert sorted(set(states)) in ([PlacementState.CURRENT], [PlacementState.CURRENT, PlacementState.DROPPED])
     assert not list(EmbeddedServer(platform.settings).root.glob("scratch-*"))
 
 
-def test_without_its_key_a_base_backup_is_closed(base: BaseBackup, workspace: Workspace) -> None:
-    platform = workspace.platform
+def test_without_its_key_a_base_backup_is_closed(base: BaseBackup, standing: Workspace) -> None:
+    workspace, platform = standing, standing.platform
     moment = datetime.now(UTC)
     key = platform.settings.keys_dir / "archive" / f"{base.archive_key}.json"
     away = key.with_suffix(".away")
@@ -164,3 +169,44 @@ def test_a_base_backup_is_due_once_a_day(platform: Platform, base: BaseBackup) -
     gap.touch()
     assert base_is_due(platform, datetime.now(UTC))
     gap.unlink()
+
+
+def test_what_has_had_its_time_cannot_be_read_and_then_is_gone(
+    platform: Platform, base: BaseBackup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, old = open_store(platform.settings), names.day_of(datetime.now(UTC) - timedelta(days=20))
+    platform.keys.create_archive(old)
+    opened = platform.keys.archive(old)
+    sealed = pieces.seal(pieces.Origin("embedded", "1"), "0000000100000000000000A1", b"canary", opened)
+    piece = names.piece_object("embedded", "1", old, "0000000100000000000000A1")
+    orphan = f"{names.base_folder('embedded', '1', 'forgotten')}/base.json"
+    for name in (piece, orphan):
+        with store.create(name) as target:
+            target.write(sealed)
+    destroyed = keycopies.destroy
+
+    def fail(*_: object) -> None:
+        raise FailedError("The store does not answer.")
+
+    monkeypatch.setattr(keycopies, "destroy", fail)
+    expiry.expire(platform)
+    assert old in platform.keys.archive_days()  # as long as another store may have a copy, it is tried again
+    monkeypatch.setattr(keycopies, "destroy", destroyed)
+    expiry.expire(platform)
+    assert old not in platform.keys.archive_days()
+    assert not list(platform.settings.key_copies_dir.rglob(f"{old}.json"))
+    assert not store.exists(piece)
+    assert not store.exists(orphan)
+    assert base.archive_key in platform.keys.archive_days()
+    with platform.control.connect() as conn:
+        assert bases.by_id(conn, base.id).state == bases.STORED
+    assert expiry.expire(platform) == 0
+
+
+def test_an_erasure_is_told_a_date_at_which_the_key_is_gone(platform: Platform, base: BaseBackup) -> None:
+    moment = datetime.now(UTC)
+    promised = expiry.last_log_key_expiry(platform, moment)
+    assert promised is not None
+    for day in (names.day_of(moment), names.day_of(moment + timedelta(days=1))):
+        assert day in window.expired([], [day], platform.settings.point_in_time_days, promised).days
+    assert promised - moment <= timedelta(days=platform.settings.point_in_time_days + 4)

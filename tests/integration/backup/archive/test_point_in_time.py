@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +17,7 @@ from psycopg import sql
 
 from strongroom.backup.archive.archiver import archive_once, only_one
 from strongroom.backup.archive.moment import restore_at
+from strongroom.backup.collect import collect
 from strongroom.backup.restore import restore
 from strongroom.backup.runs import run_backup
 from strongroom.config.errors import CallError, NotFoundError, RefusedError
@@ -31,6 +34,9 @@ from strongroom.provisioning.isolation.standing import standing
 from strongroom.provisioning.placements import drop_placement
 from strongroom.provisioning.postgres import postmaster
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
+from strongroom.provisioning.postgres.locks import exclusive
+from strongroom.provisioning.postgres.programs import clean_environment
+from strongroom.provisioning.postgres.scratch import instances, sweep
 
 Workspace = Any  # of conftest.py above, which no test can import
 
@@ -134,17 +140,15 @@ def test_a_moment_before_an_earlier_restore_is_found_in_the_database_of_that_tim
     assert workspace.merchants() == ["Before", "Second life"]
 
 
-@pytest.mark.parametrize("strategy", ["file_copy", "wal_log"])
-def test_databases_that_come_and_go_meanwhile_do_not_stop_the_way_back(
-    base: BaseBackup, workspace: Workspace, another: Workspace, strategy: str
-) -> None:
-    platform, names = workspace.platform, [f"x_{new_id()}" for _ in range(3)]
-    create = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY " + strategy)  # pyright: ignore[reportArgumentType]
+def test_databases_that_come_and_go_meanwhile_do_not_stop_the_way_back(base: BaseBackup, workspace: Workspace) -> None:
+    platform, left = workspace.platform, list[str]()
     with superuser(platform) as session:
-        session.execute(create.format(sql.Identifier(names[0]), sql.Identifier("template0")))
-        session.execute(create.format(sql.Identifier(names[1]), sql.Identifier(names[0])))
-        session.execute(create.format(sql.Identifier(names[2]), sql.Identifier("strongroom_template")))
-        session.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(names[0])))
+        for strategy in ("file_copy", "wal_log"):
+            left += [f"x_{new_id()}" for _ in range(2)]
+            gone, create = f"x_{new_id()}", f"CREATE DATABASE {{}} TEMPLATE {{}} STRATEGY {strategy}"
+            for name, template in ((gone, "template0"), (left[-2], gone), (left[-1], "strongroom_template")):
+                session.execute(sql.SQL(create).format(sql.Identifier(name), sql.Identifier(template)))  # pyright: ignore[reportArgumentType]
+            session.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(gone)))
         session.execute("CHECKPOINT")
     try:
         moment = now()
@@ -153,7 +157,7 @@ def test_databases_that_come_and_go_meanwhile_do_not_stop_the_way_back(
         assert workspace.merchants() == ["Before"]
     finally:
         with superuser(platform) as session:
-            for name in names[1:]:
+            for name in left:
                 session.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(name)))
 
 
@@ -200,6 +204,44 @@ def test_an_archiver_that_is_at_work_is_waited_for(base: BaseBackup, workspace: 
             assert archive_once(platform.settings) is None
         done.result()
     assert workspace.merchants() == ["Before"]
+
+
+KILLED = """
+import os, signal, sys
+from datetime import datetime
+from pathlib import Path
+from strongroom.backup import content
+from strongroom.backup.archive.moment import restore_at
+from strongroom.config.settings import load_settings
+from strongroom.platform.control.platform import open_platform
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+content.copy_content = die
+with open_platform(load_settings(Path(sys.argv[1]), bcrypt_cost=4)) as platform:
+    restore_at(platform, sys.argv[2], datetime.fromisoformat(sys.argv[3]))
+"""
+
+
+def test_a_restore_that_is_killed_leaves_the_workspace_as_it_was_and_nothing_behind(
+    base: BaseBackup, workspace: Workspace
+) -> None:
+    platform, server = workspace.platform, EmbeddedServer(workspace.platform.settings)
+    moment = now()
+    workspace.spend("After")
+    command = [sys.executable, "-c", KILLED, str(platform.settings.home), workspace.slug, moment.isoformat()]
+    assert subprocess.run(command, env=clean_environment(), cwd="/", check=False).returncode == -signal.SIGKILL
+    (left,) = instances(server)
+    pid = postmaster.running_pid(left / "data")
+    assert pid is not None
+    with exclusive(server.start_lock):
+        assert sweep(server)
+    assert instances(server) == []
+    assert postmaster.running_pid(left / "data") is None
+    assert workspace.merchants() == ["After", "Before"]
+    collect(platform, datetime.now(UTC) + timedelta(hours=25))
+    assert states(platform, workspace) == [PlacementState.DROPPED, PlacementState.CURRENT]
 
 
 def test_only_moments_of_the_window_can_be_had(base: BaseBackup, workspace: Workspace) -> None:

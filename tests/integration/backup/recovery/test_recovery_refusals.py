@@ -64,6 +64,13 @@ def test_no_key_copies(machine: Machine, recover: Refused) -> None:
     assert untouched(machine)
 
 
+def test_no_backup_of_the_control_database(machine: Machine, recover: Refused) -> None:
+    shutil.rmtree(machine.backups / "store" / "control")
+    code, said = recover()
+    assert (code, "holds no backup of the control database" in said) == (3, True)
+    assert untouched(machine)
+
+
 def test_damaged_keys_of_the_platform(machine: Machine, recover: Refused) -> None:
     (path,) = (machine.backups / "keys").glob("*/platform/platform.json")
     path.write_bytes(path.read_bytes()[:-20])
@@ -98,10 +105,11 @@ def test_the_backups_inside_the_home(machine: Machine, recover: Refused) -> None
 
 
 def test_a_home_in_which_another_recovery_was_begun(machine: Machine, recover: Refused) -> None:
-    begun = {"format": 1, "from": "/mnt/other", "master_key": "0123456789abcdef"}
+    begun = {"format": 1, "from": "/mnt/other", "master_key": "0123456789abcdef", "control": None, "finished_at": None}
     (machine.home / "recovery.json").write_text(json.dumps(begun))
     code, said = recover()
     assert (code, "the recovery from /mnt/other with the master key 0123456789abcdef was begun" in said) == (4, True)
+    assert "it may be removed" in said
 
 
 def test_settings_that_name_another_store(machine: Machine, recover: Refused) -> None:

@@ -16,6 +16,17 @@ class BareServer(asyncssh.SFTPServer):
         raise asyncssh.SFTPOpUnsupported("Operation unsupported")
 
 
+class FullDisk(asyncssh.SFTPServer):
+    """A server whose disk takes no file larger than `most` bytes."""
+
+    most = 0
+
+    def write(self, file_obj: object, offset: int, data: bytes) -> asyncssh.misc.MaybeAwait[int]:
+        if self.most and offset + len(data) > self.most:
+            raise asyncssh.SFTPFailure("No space left on device")
+        return super().write(file_obj, offset, data)
+
+
 class OneAccount(asyncssh.SSHServer):
     def __init__(self, account: list[str]) -> None:
         self._account = account
@@ -28,7 +39,8 @@ class OneAccount(asyncssh.SSHServer):
 
 
 async def serve(port: str, host_key: str, keys: str, root: str, *account: str) -> None:
-    kind = BareServer if account[2] == "bare" else asyncssh.SFTPServer
+    kind = BareServer if account[2] == "bare" else FullDisk
+    FullDisk.most = int(account[3])
     await asyncssh.listen(
         "127.0.0.1",
         int(port),

@@ -1,5 +1,6 @@
 """Real servers of the stores' protocols, each a process: S3 (moto) and SFTP (asyncssh)."""
 
+import json
 import os
 import secrets
 import socket
@@ -78,6 +79,28 @@ class S3Server:
             self.client.put_object_lock_configuration(Bucket=name, ObjectLockConfiguration=lock_rule)
         return name
 
+    def enforce_rights(self) -> None:
+        """From now on accounts may do what their policies say, and no more."""
+        request = urllib.request.Request(f"{self.endpoint}/moto-api/reset-auth", b"0", {"Content-Type": "text/plain"})
+        urllib.request.urlopen(request, timeout=5).close()
+
+    def account(self, *actions: str) -> dict[str, str]:
+        """Make an account that may do these things, and return its key."""
+        name = f"canary-{secrets.token_hex(4)}"
+        iam = Session().client(
+            "iam",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=ACCESS,
+            aws_secret_access_key=SECRET,
+            region_name="us-east-1",
+        )
+        iam.create_user(UserName=name)
+        policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": [*actions], "Resource": "*"}]}
+        iam.put_user_policy(UserName=name, PolicyName=name, PolicyDocument=json.dumps(policy))
+        key = iam.create_access_key(UserName=name)["AccessKey"]
+        iam.close()
+        return {"access_key_id": key["AccessKeyId"], "secret_access_key": key["SecretAccessKey"]}
+
     def store(self, folder: Path, name: str = "far", *, bucket: str | None = None, **more: Any) -> StoreSettings:
         """Settings of a store in a bucket, with a file of credentials in `folder`."""
         credentials = folder / f"{name}.toml"
@@ -96,8 +119,8 @@ class SftpServer:
     process: subprocess.Popen[bytes] | None = None
     host_key: str = ""
 
-    def start(self, *, bare: bool = False) -> None:
-        """`bare`: without OpenSSH's extensions."""
+    def start(self, *, bare: bool = False, most: int = 0) -> None:
+        """`bare`: without OpenSSH's extensions; `most`: a disk that is full when a file has so many bytes."""
         self.root.mkdir(exist_ok=True)
         host_key, self.host_key = self._key("host")
         _, client_key = self._key("client")
@@ -106,7 +129,7 @@ class SftpServer:
         arguments = [str(self.port), str(host_key), str(self.folder / "authorized"), str(self.root), USER, PASSWORD]
         with (self.folder / "sftp.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(script), *arguments, "bare" if bare else "full"], stdout=log, stderr=log
+                [sys.executable, str(script), *arguments, "bare" if bare else "full", str(most)], stdout=log, stderr=log
             )
         _wait_for_port(self.port)
 

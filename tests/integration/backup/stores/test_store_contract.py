@@ -21,7 +21,7 @@ from strongroom.backup.stores.s3 import Access, Bucket
 from strongroom.config.errors import CallError, NotFoundError, RefusedError
 from strongroom.config.stores import StoreSettings
 
-KINDS = ("local", "s3", "s3 with object lock", "sftp", "sftp with a key", "cloud")
+KINDS = ("local", "s3", "s3 with object lock", "sftp", "cloud")
 SMALL, LARGE = 5_000, PART + 300_000  # bytes; the large one needs several requests
 
 
@@ -54,9 +54,7 @@ def describe(kind: str, request: pytest.FixtureRequest, folder: Path) -> StoreSe
     if kind == "s3":
         return request.getfixturevalue("s3_server").store(folder)
     server: SftpServer = request.getfixturevalue("sftp_server")
-    if kind == "sftp":
-        return server.store(folder)
-    return server.store(folder, private_key=server.client_key(), password="wrong, and not used")
+    return server.store(folder)
 
 
 def put(store: Store, name: str, content: bytes) -> None:
@@ -80,6 +78,13 @@ def test_an_object_is_read_as_it_was_written(store: Store) -> None:
     assert get(store, "tenants/a/1.age") == b"first second"
     assert store.exists("tenants/a/1.age")
     assert not store.exists("tenants/a")
+
+
+def test_an_sftp_server_is_entered_with_a_key(sftp_server: SftpServer, tmp_path: Path) -> None:
+    described = sftp_server.store(tmp_path, private_key=sftp_server.client_key(), password="wrong, and not used")
+    store = open_place(described).backups
+    put(store, "a/1", b"x")
+    assert get(store, "a/1") == b"x"
 
 
 def test_an_empty_object_is_one(store: Store) -> None:
@@ -262,3 +267,33 @@ def test_what_a_killed_writer_leaves_is_found_and_removed(
     assert store.delete_abandoned(found.name)
     assert not store.delete_abandoned(found.name)
     assert list(store.abandoned()) == []
+
+
+_MUCH = """
+import resource, sys
+from pathlib import Path
+from strongroom.config.stores import StoreSettings
+from strongroom.backup.stores.opening import open_place
+
+name, url, endpoint, credentials = sys.argv[1:]
+store = open_place(StoreSettings(name, url, endpoint=endpoint, credentials=Path(credentials))).backups
+
+def copy(name, megabytes):
+    with store.create(name) as target:
+        for _ in range(megabytes):
+            target.write(b"m" * 1_000_000)
+    with store.open(name) as file:
+        while file.read(65536):
+            pass
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+before = copy("a/warm", 1)
+print(copy("a/large", 80) - before)
+"""
+
+
+def test_memory_is_bounded_whatever_the_size(s3_server: S3Server, tmp_path: Path) -> None:
+    described = s3_server.store(tmp_path)
+    arguments = [described.name, described.url, described.endpoint, str(described.credentials)]
+    done = subprocess.run([sys.executable, "-c", _MUCH, *arguments], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 45_000  # KiB, for 80 MB; three parts of 10 MB are in memory at most

@@ -11,15 +11,19 @@ from sqlalchemy import select
 from store_servers import S3Server
 
 from strongroom.backup import catalogue, collect, copies, copy_queries, keycopies, names, runs
+from strongroom.backup.erasure.erase import certificate_of, erase
 from strongroom.backup.records import Backup, BackupState
 from strongroom.backup.restore import restore
 from strongroom.backup.scratch import ScratchPool
 from strongroom.backup.stores.contract import Store
 from strongroom.backup.stores.opening import open_keys, open_store
+from strongroom.backup.tasks import copy_to_stores
 from strongroom.config.errors import FailedError, RefusedError
 from strongroom.config.stores import StoreSettings
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.control.tables import backup, backup_copy
+from strongroom.platform.metrics.collector import ControlDatabaseCollector
+from strongroom.platform.metrics.queries import store_copies
 
 Build = Callable[..., Platform]
 
@@ -259,3 +263,65 @@ def test_pruned_backups_and_orphans_go_from_all_stores(
         assert not store.exists(old.object)
         assert not store.exists(names.descriptor_object(old.object))
         assert store.exists(new.object)
+
+
+def test_an_upload_whose_process_was_killed_is_ended_by_the_collector(
+    with_stores: Build, far: StoreSettings, s3_server: S3Server
+) -> None:
+    platform, bucket = with_stores(far), far.url.split("/")[2]
+    s3_server.client.create_multipart_upload(Bucket=bucket, Key="strongroom/store/tenants/x/killed.age")
+    s3_server.client.create_multipart_upload(Bucket=bucket, Key="elsewhere/of-somebody-else")
+    assert len(list(open_store(platform.settings).abandoned())) == 1
+    collect.collect(platform, datetime.now(UTC) + timedelta(hours=25))
+    assert list(open_store(platform.settings).abandoned()) == []
+    assert len(s3_server.client.list_multipart_uploads(Bucket=bucket)["Uploads"]) == 1
+
+
+def test_an_erased_account_leaves_nothing_in_any_store_but_its_tombstone(
+    with_stores: Build, scratch: ScratchPool, workspace, near: StoreSettings, far: StoreSettings
+) -> None:
+    platform = with_stores(near, far)
+    back_up(platform, scratch, workspace.id)
+    keycopies.sync(platform)
+    copies.replicate(platform)
+    erase(platform, workspace.slug, "tester")
+    for name in ("near", "far"):
+        assert objects(open_store(platform.settings, name), workspace.id) == {}
+        left = [found.name for found in open_keys(platform.settings, name).list() if workspace.id in found.name]
+        assert left == [f"{platform.keys.master_id}/erased/{workspace.id}.json"]
+    keycopies.sync(platform)
+    assert not open_keys(platform.settings, "far").exists(f"{platform.keys.master_id}/tenant/{workspace.id}.json")
+
+
+def test_an_erasure_waits_for_a_store_that_is_away(
+    with_stores: Build, scratch: ScratchPool, workspace, near: StoreSettings, own_s3_server: S3Server, tmp_path: Path
+) -> None:
+    platform = with_stores(near, own_s3_server.store(tmp_path))
+    back_up(platform, scratch, workspace.id)
+    own_s3_server.stop()
+    with pytest.raises(FailedError, match=r"“far” could not .*: not reachable"):
+        erase(platform, workspace.slug, "tester")
+    assert certificate_of(platform, workspace.id) is None
+
+
+def test_the_worker_copies_and_the_metrics_and_status_tell(
+    with_stores: Build, scratch: ScratchPool, workspace, near: StoreSettings, far: StoreSettings
+) -> None:
+    platform = with_stores(near, far)
+    back_up(platform, scratch, workspace.id)
+
+    def told() -> dict[str, tuple[int, int]]:
+        with platform.control.connect() as conn:
+            return {one.store: (one.held, one.waiting) for one in store_copies(conn)}
+
+    assert told() == {"far": (0, 1), "near": (1, 0)}
+    copy_to_stores(platform)
+    assert told() == {"far": (1, 0), "near": (1, 0)}
+    values = {
+        (sample.name, sample.labels.get("store")): sample.value
+        for metric in ControlDatabaseCollector(platform.control, platform.settings).collect()
+        for sample in metric.samples
+    }
+    assert values["strongroom_backup_store_backups", "far"] == 1
+    assert values["strongroom_backup_store_waiting", "far"] == 0
+    assert values["strongroom_backup_store_lag_seconds", "far"] == 0
