@@ -83,12 +83,13 @@ def _ours(platform: Platform, scratch: ScratchPool, everyone: Sequence[Tenant]) 
         _spend(platform, tenant)
     states: list[BackupState] = []
     one_percent = _seconds(lambda: states.extend(run()))
-    assert states.count(BackupState.VERIFIED) == len(written), states.count(BackupState.VERIFIED)
+    dumped_again = states.count(BackupState.VERIFIED)
+    assert dumped_again >= len(written), dumped_again
     return [
         _rate(f"{count} workspaces dumped, {WORKERS} at a time", count, dumped, DUMPS_A_SECOND),
         _rate("the same, each verified", count, proved, None),
         _each("nothing has changed", count, again, 10.0),
-        _each(f"1 % has changed: {one_percent:.1f} s for all", count, one_percent, None),
+        _each(f"1 % has changed, {dumped_again} are dumped: {one_percent:.1f} s for all", count, one_percent, None),
         Row("peak memory of this process", 0.0, "–", 0.0, held(), "MB", None),
     ]
 

@@ -84,9 +84,9 @@ HEAD = """\
 # Performance
 
 Written by `make bench`, which takes the better part of an hour; `.venv/bin/python tests/bench/run.py bench_registry`
-measures one part again. Every figure stands beside its baseline of the same run, turn by turn where that is possible,
-so trust the ratios more than the milliseconds: the machine was busy or idle for both. What misses its target says by
-how much.
+measures one part again, `… run.py backup` all about backups. Every figure stands beside its baseline of the same run,
+turn by turn where that is possible, so trust the ratios more than the milliseconds: the machine was busy or idle for
+both. What misses its target says by how much.
 """
 WHEN = """\
 Measured on {date}: {cores} cores, {memory:.0f} GiB of memory, Python {python}, {system}, PostgreSQL {postgres};
