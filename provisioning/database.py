@@ -117,10 +117,17 @@ def close_to_tenant(session: Session, names: Names) -> None:
 
 def fence(session: Session, names: Names) -> None:
     """Let nobody in any more and end the sessions that are there."""
-    if not exists(session, names.database):
+    if not exists(session, names.database) or _is_half_dropped(session, names):
         return
     _as_owner(session, names, "ALTER DATABASE {database} ALLOW_CONNECTIONS false;")
     terminate(session, names)
+
+
+def _is_half_dropped(session: Session, names: Names) -> bool:
+    """A server that crashed in the middle of a DROP DATABASE lets nobody in, and nothing be altered (since 15.4)."""
+    query = "SELECT datconnlimit = -2 FROM pg_database WHERE datname = %s"
+    row = session.execute(query, (names.database,)).fetchone()
+    return row is not None and bool(row[0])
 
 
 def terminate(session: Session, names: Names) -> None:

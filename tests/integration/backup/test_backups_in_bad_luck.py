@@ -33,6 +33,7 @@ from strongroom.platform.tenants.states import TenantState
 from strongroom.provisioning import create
 from strongroom.provisioning.locking import held
 from strongroom.provisioning.names import BACKUP, Names
+from strongroom.provisioning.placements import drop_placement, prepare_database
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.postgres.programs import clean_environment
 from strongroom.tenant_schema.ids import new_uuid7
@@ -509,3 +510,14 @@ def test_a_scratch_server_that_died_is_replaced(platform: Platform, workspace: W
         assert not data.exists()
     finally:
         pool.close()
+
+
+def test_a_database_that_a_crash_has_left_half_dropped_is_dropped_all_the_same(
+    platform: Platform, workspace: Workspace
+) -> None:
+    placement, server = prepare_database(platform, "embedded", workspace.id), EmbeddedServer(platform.settings)
+    with server.admin_door(), server.connect_admin() as admin:  # as DROP DATABASE marks it before it begins
+        admin.execute("UPDATE pg_database SET datconnlimit = -2 WHERE datname = %s", (placement.database,))
+    drop_placement(platform, placement.id)
+    with server.admin_door(), server.connect_admin() as admin:
+        assert not admin.execute("SELECT FROM pg_database WHERE datname = %s", (placement.database,)).fetchall()
