@@ -25,6 +25,8 @@ class Proved:
 
     id: str
     tenant_id: str
+    region: str  # of the tenant
+    object: str | None
     server: str
     database: str
     fingerprint: Fingerprint | None
@@ -43,6 +45,8 @@ def newest_proved(conn: Connection, tenant_ids: Sequence[str]) -> list[Proved]:
         select(
             backup.c.id,
             backup.c.tenant_id,
+            tenant.c.region_id,
+            backup.c.object,
             placement.c.server_name,
             placement.c.id,
             backup.c.fingerprint,
@@ -54,8 +58,8 @@ def newest_proved(conn: Connection, tenant_ids: Sequence[str]) -> list[Proved]:
         .where(backup.c.state == BackupState.VERIFIED, backup.c.receipts_lost == 0)  # they may be back by now
     )
     return [
-        Proved(backup_id, tenant_id, server, Names(pid).database, fingerprint, started_at)
-        for backup_id, tenant_id, server, pid, fingerprint, started_at in conn.execute(query)
+        Proved(backup_id, tenant_id, region, name, server, Names(pid).database, fingerprint, started_at)
+        for backup_id, tenant_id, region, name, server, pid, fingerprint, started_at in conn.execute(query)
     ]
 
 

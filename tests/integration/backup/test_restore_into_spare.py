@@ -22,6 +22,7 @@ Workspace = Any  # of conftest.py, which no test can import
 @pytest.fixture
 def spare(platform: Platform) -> Generator[Placement]:
     """The only spare of the pool."""
+    refill(replace(platform, settings=replace(platform.settings, spare_databases=0)))
     wanting = replace(platform, settings=replace(platform.settings, spare_databases=1))
     while refill(wanting):
         pass
