@@ -88,10 +88,10 @@ def restore_at(
 
 
 def _about(slug: str, progress: Progress) -> Progress:
-    """Say what the archive does as the first step of all, about the workspace and not its database."""
+    """Say what the archive does beside the making of the new database, about the workspace and not its database."""
 
     def report(event: Event) -> None:
-        progress(Event(slug, event.step, 1, len(STEPS) + 1))
+        progress(Event(slug, event.step, 2, len(STEPS) + 1))
 
     return report
 

@@ -47,12 +47,14 @@ def erase(platform: Platform, word: str, operator: str, progress: Progress = sil
 
 
 def certificate_of(platform: Platform, word: str) -> Certificate | None:
-    """Return the certificate of an account by the slug that it has or by its id; None if it is not erased.
+    """Return the certificate of an account by its id or by the slug that it had; None if it is not erased.
 
-    Raises `NotFoundError`.
+    Raises `NotFoundError` if there never was such an account.
     """
     with platform.control.connect() as conn:
-        known = queries.find(conn, tenants.holder(conn, word).id)
+        known = queries.newest_of(conn, word)
+        if known is None:
+            tenants.holder(conn, word)
     return read_certificate(known.certificate) if known and known.certificate else None
 
 

@@ -38,6 +38,13 @@ def find(conn: Connection, tenant_id: str) -> Erasure | None:
     return next(iter(_erasures(conn, _ERASURE.where(erasure.c.tenant_id == tenant_id))), None)
 
 
+def newest_of(conn: Connection, word: str) -> Erasure | None:
+    """Return the finished erasure of the account whose id is `word`, or of the last one that had it as its slug."""
+    slug = erasure.c.certificate["account"]["slug"].astext
+    query = _ERASURE.where(erasure.c.finished_at.is_not(None), or_(erasure.c.tenant_id == word, slug == word))
+    return next(iter(_erasures(conn, query.order_by(erasure.c.finished_at.desc()).limit(1))), None)
+
+
 def unfinished(conn: Connection) -> list[Erasure]:
     """Return the erasures that have not come to their end, the oldest first."""
     return _erasures(conn, _ERASURE.where(erasure.c.finished_at.is_(None)).order_by(erasure.c.requested_at))

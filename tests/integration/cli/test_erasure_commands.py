@@ -23,7 +23,7 @@ def test_an_account_is_erased_and_its_certificate_shown_written_and_checked(as_j
     assert code == 0
     assert document["number"] in out
     assert document["number"] in pypdfium2.PdfDocument(pdf)[0].get_textpage().get_text_bounded()
-    code, again = as_json("tenant", "certificate", tenant.id)
+    code, again = as_json("tenant", "certificate", tenant.slug)  # by the slug that it had
     assert (code, again) == (0, document)
 
     path.write_text(json.dumps(document))
