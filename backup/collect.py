@@ -2,10 +2,12 @@
 
 import logging
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import psycopg
+from sqlalchemy.exc import DBAPIError
 
 from ..config.errors import BusyError, FailedError, StrongroomError
 from ..platform.audit.queries import AuditEntry
@@ -38,21 +40,35 @@ _FAILURES = (StrongroomError, psycopg.Error)  # of one thing, which keep nothing
 _logger = logging.getLogger(__name__)
 
 
-def collect(platform: Platform, now: datetime | None = None) -> dict[str, int]:
-    """Do everything below; return how many things each part has cleared up."""
+def collect(platform: Platform, now: datetime | None = None, *, keep_all: bool = False) -> dict[str, int]:
+    """Do everything below; return how many things each part has cleared up.
+
+    A part that fails keeps no other from its work. `keep_all`: the clock is not trusted with what has had its time.
+    """
     now = now or datetime.now(UTC)
-    return {
-        "backups given up": give_up_expired(platform, now),
-        "objects without entry": in_each(platform, lambda store: remove_orphans(platform, store, now))[0],
-        "erasures finished": finish_erasures(platform),
-        "objects of erased accounts": clear_latecomers(platform, now),
-        "restores undone": undo_restores(platform, now),
-        "copies undone": undo_copies(platform, open_store(platform.settings), now),
-        "databases past their date": drop_retired(platform, now),
-        "backups past their date": len(prune(platform, now)),
-        "service files": remove_service_files(platform, now),
-        "throw-away servers": end_throw_away_servers(platform),
+    parts: dict[str, Callable[[], int]] = {
+        "backups given up": lambda: give_up_expired(platform, now),
+        "erasures finished": lambda: finish_erasures(platform),
+        "objects of erased accounts": lambda: clear_latecomers(platform, now),
+        "restores undone": lambda: undo_restores(platform, now),
+        "service files": lambda: remove_service_files(platform, now),
+        "throw-away servers": lambda: end_throw_away_servers(platform),
     }
+    dated: dict[str, Callable[[], int]] = {
+        "objects without entry": lambda: in_each(platform, lambda store: remove_orphans(platform, store, now))[0],
+        "copies undone": lambda: undo_copies(platform, open_store(platform.settings), now),
+        "databases past their date": lambda: drop_retired(platform, now),
+        "backups past their date": lambda: len(prune(platform, now)),
+    }
+    return {what: _count(what, part) for what, part in (parts if keep_all else parts | dated).items()}
+
+
+def _count(what: str, part: Callable[[], int]) -> int:
+    try:
+        return part()
+    except (*_FAILURES, DBAPIError, OSError) as error:
+        _logger.warning("Clearing up (%s) has failed for now: %s", what, str(error).splitlines()[0])
+        return 0
 
 
 def give_up_expired(platform: Platform, now: datetime) -> int:
@@ -83,10 +99,29 @@ def remove_orphans(platform: Platform, store: Store, now: datetime) -> int:
     old = [found for found in tenants_own if now - found.modified > GRACE]
     with platform.control.connect() as conn:
         dumps = catalogue.object_names(conn)
+        lost = set(platform.keys.tenant_ids()) - tenants.all_ids(conn)
     known = dumps | {names.descriptor_object(dump) for dump in dumps}
-    orphans = [found.name for found in old if found.name.endswith((".age", ".json")) and found.name not in known]
+    there = {found.name for found in old}
+    limit = names.new_backup_id(now - timedelta(days=platform.settings.backup_retention_days))
+    orphans = [
+        name
+        for name in there
+        if name.endswith((".age", ".json")) and name not in known and not _is_of_use(name, there, lost, limit)
+    ]
     unfinished = [found.name for found in store.abandoned() if now - found.modified > GRACE]
     return sum(map(store.delete, orphans)) + sum(map(store.delete_abandoned, unfinished))
+
+
+def _is_of_use(name: str, there: set[str], lost: set[str], limit: str) -> bool:
+    """A whole backup that is young, or of a workspace whose keys are all that is known of it.
+
+    A recovery from an older copy of the control database knows of neither.
+    """
+    folder, _, object_name = name.rpartition("/")
+    stem = object_name.rpartition(".")[0]
+    if folder.rpartition("/")[2] in lost:
+        return True
+    return stem > limit and {f"{folder}/{stem}.age", f"{folder}/{stem}.json"} <= there
 
 
 def finish_erasures(platform: Platform) -> int:

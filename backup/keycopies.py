@@ -19,6 +19,7 @@ from ..platform.control.tables import placement, tenant
 from ..platform.keys import durable
 from ..platform.keys.objects import read_private
 from ..provisioning.locking import held
+from .archive.window import key_dies_at
 from .stores.contract import Store
 from .stores.opening import described, open_keys
 from .stores.separation import keys_url
@@ -139,8 +140,15 @@ def _remove_destroyed(platform: Platform, store: StoreSettings, gone: set[str]) 
     """Only what the control database calls destroyed: a key store that was lost must find its copies."""
     with platform.control.connect() as conn:
         dead = _dead(conn)
-    place = open_keys(platform.settings, store.name, pruning=True)
-    return sum(place.delete(name) for name in gone if name.partition("/")[2] in dead)
+    place, days = open_keys(platform.settings, store.name, pruning=True), platform.settings.point_in_time_days
+    now = datetime.now(UTC)
+    return sum(place.delete(name) for name in gone if name.partition("/")[2] in dead or _is_over(name, days, now))
+
+
+def _is_over(name: str, days: int, now: datetime) -> bool:
+    """The key of a day of the log whose time has passed: its copy was left while the store was away."""
+    _, kind, document = name.split("/")
+    return kind == "archive" and key_dies_at(document.removesuffix(".json"), days) <= now
 
 
 def _dead(conn: Connection) -> set[str]:

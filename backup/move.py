@@ -31,6 +31,7 @@ from ..provisioning.schema import upgrade_schema
 from ..provisioning.sessions import provisioner
 from .copying import Copied, Place, compare_copy, copy_database
 from .progress import Event, Progress, silent
+from .queueing import queue_backup
 from .switch import KEPT, MOVED, MOVING, go_back, state_before
 
 _MOVABLE = (TenantState.ACTIVE, TenantState.SUSPENDED)
@@ -183,6 +184,7 @@ def _switch(work: Work) -> None:
         switch_placement(conn, work.tenant, work.to.names.pid)
         placements.set_drop_after(conn, work.source.names.pid, datetime.now(UTC) + KEPT)
         operators_audit.record(conn, work.operator, MOVED, work.tenant.id, detail)
+        queue_backup(conn, None)
         moved = tenants.set_state(conn, work.tenant.id, work.tenant.state)
     work.result = moved
     work.platform.registry.forget(work.tenant)

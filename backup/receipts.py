@@ -46,7 +46,7 @@ def bring_back(platform: Platform, store: Store, tenant_id: str, receipts: Seque
     Raises `NotFoundError` or `VerificationError` when the backup store cannot give one of them either.
     """
     blobs = open_blobs(platform.settings)
-    return sum(_bring_back(blobs, store, tenant_id, receipt) for receipt in receipts)
+    return sum(bring_back_one(blobs, store, tenant_id, receipt) for receipt in receipts)
 
 
 class BackupBlobs:
@@ -88,7 +88,8 @@ def _copy(blobs: Blobs, store: Store, tenant_id: str, receipt: ReceiptCopy) -> b
     return True
 
 
-def _bring_back(blobs: Blobs, store: Store, tenant_id: str, receipt: ReceiptCopy) -> bool:
+def bring_back_one(blobs: Blobs, store: Store, tenant_id: str, receipt: ReceiptCopy) -> bool:
+    """Put one receipt back if need be; return whether it was. Raises as `bring_back` does."""
     try:
         if hashlib.sha256(blobs.get(receipt.object)).hexdigest() == receipt.sha256:
             return False

@@ -39,9 +39,10 @@ class Removable:
 def removable(backups: Iterable[Kept], now: datetime, keep: Keep) -> list[Removable]:
     """Return what to remove, newest first, so that what refers to another goes before it.
 
-    Only verified backups count: the newest one stays whatever its age. One that stands for an unchanged database is
-    as young as the last time that was found. What failed its verification goes a week after it was made, as soon as a
-    newer verified one exists. Of weeks, months and years (UTC; weeks as in ISO 8601) those count that have a backup.
+    Only verified backups count: the newest one stays whatever its age, and what is newer, too. One that stands for an
+    unchanged database is as young as the last time that was found. What failed its verification goes a week after it
+    was made, as soon as a newer verified one exists. Of weeks, months and years (UTC; weeks as in ISO 8601) those count
+    that have a backup.
     """
     known = sorted(backups, key=lambda backup: (backup.started_at, backup.id), reverse=True)
     proofs = _proofs(known)
@@ -82,8 +83,10 @@ def _of_each(
 
 def _why(backup: Kept, newest: datetime | None, now: datetime, keep: Keep) -> str | None:
     age = now - backup.started_at
+    if newest is None or newest <= backup.started_at:
+        return None  # whatever it is, there is nothing better
     if age > timedelta(days=keep.days):
         return f"older than {keep.days} days"
-    if backup.state == "failed" and age > FAILED_DAYS and newest and newest > backup.started_at:
+    if backup.state == "failed" and age > FAILED_DAYS:
         return f"failed more than {FAILED_DAYS.days} days ago, and a newer one is verified"
     return None

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from ..config.errors import CallError, NotFoundError, RefusedError, StrongroomError, VerificationError
+from ..config.errors import CallError, NotFoundError, StrongroomError, VerificationError
 from ..platform.control.platform import Platform
 from . import catalogue, copy_checks, names
 from .copy_checks import CHECKABLE, Copy
@@ -21,13 +21,13 @@ from .stores.contract import Store
 from .stores.opening import open_store
 from .subject import identity_of
 from .tools import CHUNK
-from .verify import check_receipt, read_descriptor
+from .verify import check_receipt, read_descriptor, require_not_empty
 
 EVERY = timedelta(days=30)  # each copy is read again about once in this time
 DEFAULT_RATE = 50.0  # MB/s of a pass that somebody waits for
 QUIET_RATE = 10.0  # MB/s of the worker's passes
 _HOURS = EVERY // timedelta(hours=1)
-_BAD = (VerificationError, NotFoundError, RefusedError, CallError)  # CallError: a name that can be no object's
+_BAD = (VerificationError, NotFoundError, CallError)  # CallError: a name that can be no object's
 
 _logger = logging.getLogger(__name__)
 
@@ -151,7 +151,9 @@ def _scrub_one(work: _Pass, copy: Copy) -> Checked:
             return Checked(copy, None)
         is_last = copy_checks.mark_bad(conn, copy, bad, datetime.now(UTC))
     if not is_last:
-        make_room(work.platform, copy, [name for store, name in work.bad_receipts if store == copy.store])
+        own = names.folder(copy.backup.tenant_id) + "/"
+        bad_ones = [name for store, name in work.bad_receipts if store == copy.store and name.startswith(own)]
+        make_room(work.platform, copy, bad_ones)
     more = "" if is_last else " Other copies are good."
     return Checked(copy, VerificationError(f"The copy of {copy.backup.id} in “{copy.store}”: {bad}{more}"))
 
@@ -164,6 +166,8 @@ def _found_bad(work: _Pass, store: Store, copy: Copy, identity: str) -> str | No
             return "Its object is not the one that was stored."
         _check_receipts(work, store, copy, (receipt.sha256 for receipt in descriptor.receipts))
     except _BAD as error:
+        if isinstance(error, NotFoundError):
+            require_not_empty(store)
         return str(error)
     return None
 
@@ -172,9 +176,11 @@ def _check_receipts(work: _Pass, store: Store, copy: Copy, wanted: Iterable[str]
     for sha256 in wanted:
         key = copy.store, names.receipt_object(copy.backup.tenant_id or "", sha256)
         if key not in work.receipts:
-            work.bad_receipts.add(key)
-            work.pace(check_receipt(store, copy.backup, sha256))
-            work.bad_receipts.remove(key)
+            try:
+                work.pace(check_receipt(store, copy.backup, sha256))
+            except _BAD:
+                work.bad_receipts.add(key)
+                raise
             work.receipts.add(key)
 
 

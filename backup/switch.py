@@ -18,6 +18,7 @@ from ..provisioning import database
 from ..provisioning.names import Names
 from ..provisioning.placements import switch_placement
 from ..provisioning.sessions import provisioner
+from .queueing import queue_backup
 
 KEPT = timedelta(days=7)  # how long the database that a restore replaced can be had back
 SWITCHING = "restore.switching"
@@ -53,6 +54,7 @@ def switch_in_place(
             if old:
                 placements.set_drop_after(conn, old, datetime.now(UTC) + KEPT)
             operators_audit.record(conn, operator, RESTORED, tenant.id, {**detail, "from": old})
+            queue_backup(conn, None)  # a recovery must know which database is the one
             switched = tenants.set_state(conn, tenant.id, before)
     except BaseException:
         go_back(platform, tenant.id, before)

@@ -10,6 +10,7 @@ from ..config.settings import Settings
 from ..platform.control.platform import Platform
 from ..platform.jobs.app import BACKUP, UPKEEP, periodic, task
 from . import alarms, copies, copy_checks, keycopies, scrub
+from .clock import is_trusted
 from .collect import collect, reopen
 from .queueing import CONTROL_TASK, TENANT_TASK, queue_backup
 from .runs import due_now, run_many, verify_one
@@ -21,7 +22,7 @@ _PROVED_AT_ONCE = 20
 _logger = logging.getLogger(__name__)
 
 
-@periodic("*/5 * * * *", "backup.due")
+@periodic("*/5 * * * *", "backup.due", BACKUP)
 def queue_due(platform: Platform) -> None:
     """Queue one job for each backup that is due and does not wait already, but for workspaces that are seen unchanged.
 
@@ -64,7 +65,10 @@ def reopen_killed(platform: Platform) -> None:
 @periodic("23 * * * *", "backup.collect", UPKEEP)
 def clear_up(platform: Platform) -> None:
     """Clear up after killed processes, and what has had its time."""
-    done = {what: count for what, count in collect(platform).items() if count}
+    now = datetime.now(UTC)
+    with platform.control.connect() as conn:
+        trusted = is_trusted(conn, now)
+    done = {what: count for what, count in collect(platform, now, keep_all=not trusted).items() if count}
     if done:
         _logger.info("Cleared up: %s.", done)
 

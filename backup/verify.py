@@ -29,15 +29,17 @@ def verify_backup(
     Where another store has it, too, only the copy is recorded as bad.
 
     Raises `VerificationError` after recording that the backup is bad. When the check itself could not be made (no
-    space, server down) it raises `FailedError`, and without a key `KeyMissingError` or `VerificationError`; the entry
-    stays as it was.
+    space, server down, store away) it raises `FailedError`, without a key `KeyMissingError` or `VerificationError`, and
+    `RefusedError` for a format newer than this version knows; the entry stays as it was.
     """
     require_provable(backup)
     copy = Copy(backup, store.name)
     identity_of(platform, backup.tenant_id)  # a key that is missing or damaged says nothing about the backup
     try:
         check_backup(platform, store, scratch, backup, steps)
-    except (VerificationError, NotFoundError, RefusedError, CallError) as error:  # CallError: a name that is none
+    except (VerificationError, NotFoundError, CallError) as error:  # CallError: a name that is none
+        if isinstance(error, NotFoundError):
+            require_not_empty(store)
         with platform.control.begin() as conn:
             copy_checks.mark_bad(conn, copy, str(error), datetime.now(UTC))
         raise VerificationError(
@@ -53,7 +55,7 @@ def verify_backup(
 def check_backup(
     platform: Platform, store: Store, scratch: ScratchPool, backup: Backup, steps: Steps = unseen
 ) -> Descriptor:
-    """Do all checks; record nothing. Raises `VerificationError`, `NotFoundError` or `RefusedError` for a bad backup."""
+    """Do all checks; record nothing. Raises `VerificationError` or `NotFoundError` for a bad backup."""
     identity = identity_of(platform, backup.tenant_id)
     descriptor = read_descriptor(store, backup, identity)
     with scratch.database() as database:
@@ -68,6 +70,12 @@ def check_backup(
     for receipt in descriptor.receipts:
         check_receipt(store, backup, receipt.sha256)
     return descriptor
+
+
+def require_not_empty(store: Store) -> None:
+    """Raise `FailedError` for a store that holds nothing at all: a disk is missing there, not a backup."""
+    if next(iter(store.list()), None) is None:
+        raise FailedError(f"The backup store “{store.name}” is empty; is its disk mounted?")
 
 
 def require_provable(backup: Backup) -> None:

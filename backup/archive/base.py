@@ -211,6 +211,9 @@ def _store_descriptor(work: Work, descriptor: BaseDescriptor) -> None:
 
 
 def _record(work: Work, descriptor: BaseDescriptor) -> BaseBackup:
+    gap = work.embedded.spool.gap_since()
+    if gap and gap >= work.base.started_at:
+        raise FailedError("The disk was so full that PostgreSQL let a part of its log go; make room, then try again.")
     done = replace(
         work.base,
         state=bases.STORED,

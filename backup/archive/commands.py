@@ -50,7 +50,8 @@ def window(invocation: Invocation) -> None:
     """Show for each server from when to when its workspaces can be had back, and how far behind the archive is."""
     with open_home(invocation.settings) as platform:
         with platform.control.connect() as conn:
-            known = [server for server in servers.list_all(conn) if server.kind == "embedded"]
+            stanzas = {stanza.server for stanza in platform.settings.pgbackrest}
+            known = [one for one in servers.list_all(conn) if one.kind == "embedded" or one.name in stanzas]
         rows = [_window_row(platform, server) for server in known]
     invocation.output.table(rows, _SHOWN, "No server's log is archived.")
 

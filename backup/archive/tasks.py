@@ -9,6 +9,7 @@ from ...platform.servers import bases
 from ...provisioning.postgres.embedded import EmbeddedServer
 from ...provisioning.postgres.setup import EMBEDDED_NAME
 from ...provisioning.postgres.spool import is_archiving
+from ..clock import is_trusted
 from .base import run_base_backup
 from .expiry import expire, give_up_lost
 from .places import archive_store_name
@@ -42,12 +43,15 @@ def take_base(platform: Platform) -> None:
         _logger.info("The base backup %s is stored.", done.id)
 
 
-@periodic("37 * * * *", "archive.expire")
+@periodic("37 * * * *", "archive.expire", UPKEEP)
 def expire_archive(platform: Platform) -> None:
     """Destroy what nothing inside the window needs any more."""
     now = datetime.now(UTC)
     give_up_lost(platform, now)
-    expire(platform, now)
+    with platform.control.connect() as conn:
+        trusted = is_trusted(conn, now)
+    if trusted:
+        expire(platform, now)
 
 
 def base_is_due(platform: Platform, now: datetime) -> bool:

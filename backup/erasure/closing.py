@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psycopg
 
-from ...config.errors import StrongroomError
+from ...config.errors import BusyError, FailedError, StrongroomError
 from ...platform.servers import queries as servers
 from ...platform.servers.records import Server
 from ...platform.tenants.records import Placement
@@ -40,8 +40,11 @@ def close(work: Work) -> None:
             database.close_to_tenant(session, names)
             _remember_letters(work, server, names)
             database.fence(session, names)
-    with nobody_writes(work.platform, work.tenant.id):
-        pass  # whoever comes later finds the account erased
+    try:
+        with nobody_writes(work.platform, work.tenant.id):
+            pass  # whoever comes later finds the account erased
+    except BusyError as error:  # not refused: it has begun, and the worker goes on with it
+        raise FailedError(str(error)) from error
     _remove_letters(work)
 
 

@@ -35,7 +35,7 @@ def erase(invocation: Invocation, slug: str, *, yes: bool) -> None:
     """
     with open_home(invocation.settings) as platform:
         found = _holder(platform, slug)
-        finished = certificate_of(platform, slug)
+        finished = certificate_of(platform, found.id)  # not by the address, which somebody else may have had before
         if finished is None:
             consequence = f"Everything that “{found.slug}” has, and every backup of it, will be unreadable for good."
             invocation.confirm(found.slug, consequence, yes=yes)

@@ -7,6 +7,7 @@ with the step that was not finished. At the end nothing of the account can be re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+from ...config.errors import NotFoundError
 from ...platform.audit import queries as operators_audit
 from ...platform.control.platform import Platform
 from ...platform.tenants import queries as tenants
@@ -47,14 +48,17 @@ def erase(platform: Platform, word: str, operator: str, progress: Progress = sil
 
 
 def certificate_of(platform: Platform, word: str) -> Certificate | None:
-    """Return the certificate of an account by its id or by the slug that it had; None if it is not erased.
+    """Return the certificate of an account by its id or slug; None if it is not erased.
 
-    Raises `NotFoundError` if there never was such an account.
+    Where nobody has that slug now, the account that had it last is meant. Raises `NotFoundError` if none ever had.
     """
     with platform.control.connect() as conn:
-        known = queries.newest_of(conn, word)
-        if known is None:
-            tenants.holder(conn, word)
+        try:
+            known = queries.find(conn, tenants.holder(conn, word).id)
+        except NotFoundError:
+            known = queries.newest_of(conn, word)
+            if known is None:
+                raise
     return read_certificate(known.certificate) if known and known.certificate else None
 
 

@@ -39,9 +39,9 @@ def find(conn: Connection, tenant_id: str) -> Erasure | None:
 
 
 def newest_of(conn: Connection, word: str) -> Erasure | None:
-    """Return the finished erasure of the account whose id is `word`, or of the last one that had it as its slug."""
+    """Return the finished erasure of the last account that had `word` as its slug."""
     slug = erasure.c.certificate["account"]["slug"].astext
-    query = _ERASURE.where(erasure.c.finished_at.is_not(None), or_(erasure.c.tenant_id == word, slug == word))
+    query = _ERASURE.where(erasure.c.finished_at.is_not(None), slug == word)
     return next(iter(_erasures(conn, query.order_by(erasure.c.finished_at.desc()).limit(1))), None)
 
 
@@ -53,6 +53,13 @@ def unfinished(conn: Connection) -> list[Erasure]:
 def finished_since(conn: Connection, moment: datetime) -> list[str]:
     """Return the ids of the tenants whose erasure ended at `moment` or later."""
     return list(conn.scalars(select(erasure.c.tenant_id).where(erasure.c.finished_at >= moment)))
+
+
+def promises(conn: Connection) -> list[tuple[datetime, datetime]]:
+    """Return of each certificate when it was signed, and when it says that the last key of the log is destroyed."""
+    promised = erasure.c.certificate["last_log_key_destroyed_at"].astext
+    rows = conn.execute(select(erasure.c.finished_at, promised).where(erasure.c.finished_at.is_not(None)))
+    return [(finished, datetime.fromisoformat(until)) for finished, until in rows if until]
 
 
 def keep_detail(conn: Connection, tenant_id: str, detail: Document, step: str | None = None) -> None:

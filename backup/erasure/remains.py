@@ -60,7 +60,10 @@ def _locked(detail: Document) -> Iterator[Document]:
 
 def _lost_stores(detail: Document) -> Iterator[Document]:
     for store in detail.get("lost_stores", {}):
-        sentence = "The settings no longer name this store. What it may hold is unreadable: the key is destroyed."
+        sentence = (
+            "The settings no longer name this store, so nothing was removed there: neither backups nor the copies of "
+            "the account's keys, which whoever has the master key can read. Destroy that store."
+        )
         yield _left(f"copies in the store “{store}”", sentence, None)
 
 

@@ -40,15 +40,25 @@ def databases(platform: Platform) -> Databases:
 def settle(platform: Platform, there: Databases) -> None:
     """Undo what was half done, on the lost machine or in an earlier run of the recovery, and forget lost databases."""
     with platform.control.connect() as conn:
+        lost = {server.name for server in servers.list_all(conn) if server.kind == "embedded"}
         everyone = {tenant.id: tenant for tenant in tenants.list_all(conn, tuple(TenantState))}
         rows = placements.in_state(conn, *(state for state in PlacementState if state is not PlacementState.DROPPED))
     for tenant in everyone.values():
         if tenant.state in _STUCK:
             _settle_state(platform, tenant, there)
     for row in rows:
-        if _is_gone(row, everyone, there) or _is_half_made(row, everyone):
+        if row.server not in lost and row.database in (there.get(row.server) or ()):
+            _leave_alone(platform, row, everyone)
+        elif _is_gone(row, everyone, there) or _is_half_made(row, everyone):
             with suppress(StrongroomError, psycopg.Error), undisturbed(platform, row.id):
                 drop_placement(platform, row.id)
+
+
+def _leave_alone(platform: Platform, row: Placement, everyone: Mapping[str, Tenant]) -> None:
+    """A spare or half-made database of a server that was not lost may have been given to somebody since: keep it."""
+    if not _is_current(row, everyone) and (row.spare or row.state in _BEGUN):
+        with platform.control.begin() as conn:
+            placements.put_aside(conn, row.id)
 
 
 def is_there(tenant: Tenant, there: Databases) -> bool:

@@ -22,6 +22,8 @@ from ..erasure.erase import erase
 from ..header import timestamp
 from ..records import Backup, BackupState
 from ..restore import Restored, restore
+from ..subject import identity_of
+from ..verify import check_receipt, read_descriptor, read_dump
 from . import queries
 from .fates import Fate, Known, fate_of
 from .journal import Journal
@@ -128,10 +130,32 @@ def restore_from_any_store(platform: Platform, slug: str, backup: Backup, operat
         try:
             return restore(platform, slug, backup.id, operator=operator)
         except (VerificationError, NotFoundError) as failure:
+            if not _is_bad_copy(platform, backup):
+                raise
             with platform.control.begin() as conn:
                 was_last = mark_bad(conn, Copy(backup, store), str(failure), datetime.now(UTC))
             if was_last:
                 raise
+
+
+def _is_bad_copy(platform: Platform, backup: Backup) -> bool:
+    """Read the copy again: a gate that does not close, or a key that is missing, says nothing about it."""
+    identity, store = identity_of(platform, backup.tenant_id), holding(platform, backup)
+    try:
+        descriptor = read_descriptor(store, backup, identity)
+        read_dump(store, descriptor, identity, _Nowhere())
+        for receipt in descriptor.receipts:
+            check_receipt(store, backup, receipt.sha256)
+    except (VerificationError, NotFoundError):
+        return True
+    return False
+
+
+class _Nowhere:
+    """Takes bytes and forgets them."""
+
+    def write(self, data: bytes, /) -> int:
+        return len(data)
 
 
 def _record_restored(platform: Platform, journal: Journal, one: Wanted, done: Restored, damaged: list[str]) -> None:

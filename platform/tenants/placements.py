@@ -143,6 +143,12 @@ def set_schema_revision(conn: Connection, placement_id: str, revision: str) -> N
     conn.execute(update(placement).where(placement.c.id == placement_id).values(schema_revision=revision))
 
 
+def put_aside(conn: Connection, pid: str) -> None:
+    """Give a placement to nobody and drop it never: an operator looks what is in it."""
+    values = {"state": PlacementState.RETIRED, "spare": False, "retired_at": func.now(), "drop_after": None}
+    conn.execute(update(placement).where(placement.c.id == pid).values(values))
+
+
 def set_drop_after(conn: Connection, placement_id: str, when: datetime | None) -> None:
     """Set the date from which a retired placement may be dropped."""
     conn.execute(update(placement).where(placement.c.id == placement_id).values(drop_after=when))

@@ -59,6 +59,11 @@ def holder(conn: Connection, word: str) -> Tenant:
     return _tenant(row) if row else by_id(conn, word)
 
 
+def all_ids(conn: Connection) -> set[str]:
+    """Return the ids of all tenants that have a row, erased ones too."""
+    return set(conn.scalars(select(tenant.c.id)))
+
+
 def is_taken(conn: Connection, slug: str) -> bool:
     """Say whether a tenant holds `slug`, also one that is being erased."""
     taken = select(tenant.c.id).where(tenant.c.slug == slug, tenant.c.slug != tenant.c.id)

@@ -78,6 +78,14 @@ empty), started, and the one database dumped to a file; nobody has been let in y
 On disk, base backup and log encrypted in the store. Back to a second: what is still in the server is archived, the
 base backup of the one database fetched, the log replayed in a throw-away server, the workspace copied out, compared,
 closed, checked and switched. The recovery ends when every workspace has been restored, compared and opened.
+
+The whole story with the 540 offices and their 155,894 expenses, each step by its documented command, on the same
+machine and disk on 2026-11-21 (beside short runs of tests in the first five minutes): workspaces made in 98 s; first
+`backup run --all`, each verified, 97 s; the second 13 s (453 unchanged, the rest had open sessions within the last
+seconds or were touched by the server); `backup base` 27 s; one workspace back to a second between two transactions
+1.9 s, 3.3 s with the start of the command; one erased 3.1 s; `backup verify --all` 2.9 s for 44 MB; home deleted;
+`backup recover` from store and master key 140 s for control plane and 540 workspaces (4.4 a second), none missing;
+`isolation verify --live 20` afterwards 21 s with nothing open; `backup run --all` 79 s.
 """,
 }
 HEAD = """\

@@ -260,7 +260,7 @@ def test_pruning_that_is_killed_leaves_no_entry_without_object_and_the_collector
     assert [one.id for one in runs.list_backups(platform, workspace.slug)] == [newer.id]
     store = open_store(platform.settings)
     assert store.exists(older.object or "") is (what == "_remove_objects")
-    collect.remove_orphans(platform, store, datetime.now(UTC) + 25 * HOUR)
+    collect.remove_orphans(platform, store, datetime.now(UTC) + 31 * DAY)
     assert not store.exists(older.object or "")
     assert store.exists(newer.object or "")
     assert runs.verify_one(platform, newer.id, scratch=scratch).state is BackupState.VERIFIED

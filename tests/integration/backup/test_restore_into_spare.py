@@ -20,19 +20,20 @@ Workspace = Any  # of conftest.py, which no test can import
 
 
 @pytest.fixture
-def spare(platform: Platform) -> Generator[Placement]:
-    """The only spare of the pool."""
+def spare(platform: Platform, workspace: Workspace) -> Generator[Placement]:
+    """The only spare of the server that the workspace lives on; other tests may have added servers."""
     refill(replace(platform, settings=replace(platform.settings, spare_databases=0)))
     wanting = replace(platform, settings=replace(platform.settings, spare_databases=1))
     while refill(wanting):
         pass
-    yield spares(platform)[0]
+    (found,) = spares(workspace)
+    yield found
     refill(replace(platform, settings=replace(platform.settings, spare_databases=0)))
 
 
-def spares(platform: Platform) -> list[Placement]:
-    with platform.control.connect() as conn:
-        return placements.spares(conn, "embedded", (PlacementState.READY,))
+def spares(workspace: Workspace) -> list[Placement]:
+    with workspace.platform.control.connect() as conn:
+        return placements.spares(conn, workspace.tenant().server, (PlacementState.READY,))
 
 
 def test_a_restore_in_place_takes_a_database_that_is_ready(
@@ -42,10 +43,10 @@ def test_a_restore_in_place_takes_a_database_that_is_ready(
     workspace.spend("After")
     done = restore(platform, workspace.slug)
     assert done.placement_id == spare.id
-    assert spares(platform) == []
+    assert spares(workspace) == []
     assert workspace.merchants() == ["Before"]
     with platform.control.connect() as conn:
-        server, placement = servers.by_name(conn, "embedded"), placements.by_id(conn, spare.id)
+        server, placement = servers.by_name(conn, workspace.tenant().server), placements.by_id(conn, spare.id)
     assert (placement.state, placement.tenant_id, placement.spare) == (PlacementState.CURRENT, workspace.id, False)
     assert gate_findings(platform, server, spare.id) == []
 
@@ -68,7 +69,7 @@ def test_a_restore_that_fails_leaves_neither_the_spare_nor_anything_in_it(
         restore(platform, workspace.slug)
     with platform.control.connect() as conn:
         assert placements.by_id(conn, spare.id).state is PlacementState.DROPPED
-    assert spares(platform) == []
+    assert spares(workspace) == []
     assert workspace.merchants() == ["Before"]
 
 
@@ -78,4 +79,4 @@ def test_a_copy_for_a_new_workspace_takes_none(
     runs.run_many(platform, [workspace.id], scratch=scratch)
     done = restore(platform, workspace.slug, as_slug=f"{workspace.slug}-b")
     assert done.placement_id != spare.id
-    assert spares(platform) == [spare]
+    assert spares(workspace) == [spare]

@@ -8,7 +8,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def proved(fingerprint: Fingerprint | None, age: timedelta = timedelta(hours=6)) -> Proved:
-    return Proved("b", "t", "local", "database", fingerprint, NOW - age)
+    return Proved("b", "t", "uk", "tenants/t/b.age", "local", "database", fingerprint, NOW - age)
 
 
 def test_statistics_are_enough_for_a_database_without_sequences() -> None:

@@ -24,6 +24,7 @@ from strongroom.platform.tenants.ids import new_id
 from strongroom.platform.tenants.records import PlacementState
 from strongroom.provisioning.locking import held
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
+from strongroom.provisioning.postgres.spool import Spool
 
 Workspace = Any  # of conftest.py above, which no test can import
 Change = Callable[[LocalStore, str], bytes]
@@ -190,10 +191,9 @@ def test_what_has_had_its_time_cannot_be_read_and_then_is_gone(
 
     monkeypatch.setattr(keycopies, "destroy", fail)
     expiry.expire(platform)
-    assert old in platform.keys.archive_days()  # as long as another store may have a copy, it is tried again
+    assert old not in platform.keys.archive_days()  # whatever a store does; its copy goes when it is back
     monkeypatch.setattr(keycopies, "destroy", destroyed)
     expiry.expire(platform)
-    assert old not in platform.keys.archive_days()
     assert not list(platform.settings.key_copies_dir.rglob(f"{old}.json"))
     assert not store.exists(piece)
     assert not store.exists(orphan)
@@ -210,3 +210,15 @@ def test_an_erasure_is_told_a_date_at_which_the_key_is_gone(platform: Platform, 
     for day in (names.day_of(moment), names.day_of(moment + timedelta(days=1))):
         assert day in window.expired([], [day], platform.settings.point_in_time_days, promised).days
     assert promised - moment <= timedelta(days=platform.settings.point_in_time_days + 4)
+
+
+def test_a_base_backup_during_which_log_was_let_go_does_not_count(
+    platform: Platform, base: BaseBackup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    monkeypatch.setattr(Spool, "gap_since", lambda _: soon)
+    monkeypatch.setattr(Spool, "forget_gap", lambda _: pytest.fail("the gap is still there"))
+    with pytest.raises(FailedError, match="let a part of its log go"):
+        run_base_backup(platform)
+    with platform.control.connect() as conn:
+        assert bases.in_state(conn, bases.STORED)[-1].id == base.id

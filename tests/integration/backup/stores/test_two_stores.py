@@ -257,7 +257,7 @@ def test_pruned_backups_and_orphans_go_from_all_stores(
     assert second.exists(old.object)
     with platform.control.begin() as conn:
         catalogue.forget(conn, old.id)  # killed between the entry and the objects
-    collect.collect(platform, datetime.now(UTC) + timedelta(hours=25))
+    collect.collect(platform, datetime.now(UTC) + timedelta(days=31))
     for name in ("near", "far"):
         store = open_store(platform.settings, name)
         assert not store.exists(old.object)
