@@ -136,7 +136,7 @@ def _work(pipe: Connection, settings: Settings, operator: str) -> None:
         try:
             while True:
                 pipe.send(make_one(platform, sessions, pipe.recv(), operator))
-        except (EOFError, BrokenPipeError):
+        except (EOFError, ConnectionError):
             return  # the command has ended, or was killed
 
 
