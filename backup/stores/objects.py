@@ -17,12 +17,12 @@ from obstore.exceptions import BaseError, GenericError
 from obstore.store import ObjectStore
 
 from ...config.errors import StrongroomError
+from .blocks import BLOCK, BlockReader
 from .causes import NO_BUCKET, answering, cause, no_bucket
 from .contract import ObjectWriter, StoredObject, check_name, missing, taken
 
 PART = 10 << 20  # bytes; S3 takes at most 10,000 parts, so an object has at most 97 GiB
 IN_FLIGHT = 2
-BLOCK = 4 << 20  # bytes that one request reads
 
 _logger = logging.getLogger(__name__)
 
@@ -237,7 +237,7 @@ class _Writer:
         self._upload.add(cast(bytes, part))
 
 
-class _Blocks(io.RawIOBase):
+class _Blocks(BlockReader):
     """Reads an object block by block, each with a request of its own, which can be repeated."""
 
     def __init__(self, store: BucketStore, name: str) -> None:
@@ -247,21 +247,7 @@ class _Blocks(io.RawIOBase):
         self._start = 0  # of the block, in the object
         self._position = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        piece = self._next(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def readall(self) -> bytes:
-        pieces: list[bytes] = []
-        while piece := self._next(BLOCK):
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    def _next(self, most: int) -> bytes:
+    def next_piece(self, most: int) -> bytes:
         if self._position >= self._size:
             return b""
         if self._position >= self._start + len(self._block):

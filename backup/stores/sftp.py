@@ -26,10 +26,11 @@ from paramiko.sftp import CMD_EXTENDED
 from ...config.errors import CallError, FailedError, RefusedError
 from ...config.stores import StoreSettings
 from ...platform.keys.durable import TEMPORARY
+from .blocks import BLOCK, BlockReader
 from .causes import answering
 from .contract import ObjectWriter, StoredObject, check_name, missing, taken
 from .credentials import Credentials
-from .objects import BLOCK, Patience
+from .objects import Patience
 
 _FAILURES = (OSError, EOFError, paramiko.SSHException)
 _PIECE = 1 << 18  # bytes that are sent together; the last ones are sent alone, and waited for
@@ -264,7 +265,7 @@ class _Writer:
             self._size += length
 
 
-class _Blocks(io.RawIOBase):
+class _Blocks(BlockReader):
     """Reads a file block by block, with many requests on their way for each block."""
 
     def __init__(self, store: SftpStore, name: str, file: paramiko.SFTPFile, size: int) -> None:
@@ -274,21 +275,7 @@ class _Blocks(io.RawIOBase):
         self._size = size
         self._position = 0
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        piece = self._next(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
-    def readall(self) -> bytes:
-        pieces: list[bytes] = []
-        while piece := self._next(BLOCK):
-            pieces.append(piece)
-        return b"".join(pieces)
-
-    def _next(self, most: int) -> bytes:
+    def next_piece(self, most: int) -> bytes:
         length = min(most, BLOCK, self._size - self._position)
         if length <= 0:
             return b""
