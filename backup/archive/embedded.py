@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 
-from ...config.errors import FailedError, NotFoundError, UnavailableError, VerificationError
+from ...config.errors import NotFoundError, VerificationError
 from ...platform.control.platform import Platform
 from ...platform.servers import bases
 from ...platform.servers.bases import BaseBackup
@@ -26,7 +26,7 @@ from .descriptor import BaseDescriptor
 from .feeding import Feeder, Log
 from .pieces import Origin
 from .places import archive_store, archive_store_name
-from .source import Recovered
+from .source import Recovered, replay_failures
 from .tar import Unpacking
 from .window import Window, window_of
 
@@ -34,7 +34,6 @@ _PARALLEL = 3
 # The replay ends at the first commit after the moment. The next transaction is one.
 _COMMIT = "SELECT pg_current_xact_id()"
 _SWITCH = "SELECT pg_walfile_name(pg_switch_wal() - 1), (SELECT system_identifier::text FROM pg_control_system())"
-_TOO_EARLY = "recovery ended before configured recovery target was reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +64,8 @@ class EmbeddedArchive:
             help_along=partial(archive_once, self.platform.settings),
         )
         fill = partial(self._fill, store, base, descriptor, database, progress)
-        try:
-            with recovering(self.platform.settings, BACKUP, at, fill, feeder.running) as server:
-                yield Recovered(server.conninfo(database), server.bindir)
-        except UnavailableError as error:
-            if _TOO_EARLY in str(error):
-                raise VerificationError(f"The archived log ends before {at.isoformat()}.") from error
-            raise FailedError(f"The server of that time does not start: {error}") from error
+        with replay_failures(at), recovering(self.platform.settings, BACKUP, at, fill, feeder.running) as server:
+            yield Recovered(server.conninfo(database), server.bindir)
 
     def _base(self, at: datetime) -> BaseBackup:
         with self.platform.control.connect() as conn:

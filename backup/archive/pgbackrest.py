@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 
-from ...config.errors import FailedError, NotFoundError, UnavailableError, VerificationError
+from ...config.errors import FailedError, NotFoundError
 from ...config.pgbackrest import Stanza
 from ...platform.control.platform import Platform
 from ...platform.servers.records import Server
@@ -23,7 +23,7 @@ from ...provisioning.postgres.account import server_account
 from ...provisioning.postgres.replaying import replayed
 from ...provisioning.sessions import Session, provisioner
 from ..progress import Event, Progress
-from .source import Recovered
+from .source import Recovered, replay_failures
 from .stanza import PgBackRest
 from .window import Window
 
@@ -34,7 +34,6 @@ _GRAIN = timedelta(seconds=1)  # pgBackRest takes a base backup from before the 
 _COMMIT = "SELECT pg_current_xact_id()"
 _SWITCH = "SELECT pg_walfile_name(pg_switch_wal() - 1)"
 _ARCHIVED = "SELECT left(last_archived_wal, 24) >= %s AND last_archived_wal !~ 'history' FROM pg_stat_archiver"
-_TOO_EARLY = "recovery ended before configured recovery target was reached"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +56,8 @@ class PgBackRestArchive:
         with provisioner(self.platform, self.server) as session:
             _archive_everything(session)
         progress(Event(database, "restoring the server and replaying its log", 2, 2))
-        try:
-            with replayed(self.platform.settings, BACKUP, partial(self._fill, database, at)) as server:
-                yield Recovered(server.conninfo(database), server.bindir)
-        except UnavailableError as error:
-            if _TOO_EARLY in str(error):
-                raise VerificationError(f"The archived log ends before {at.isoformat()}.") from error
-            raise FailedError(f"The server of that time does not start: {error}") from error
+        with replay_failures(at), replayed(self.platform.settings, BACKUP, partial(self._fill, database, at)) as server:
+            yield Recovered(server.conninfo(database), server.bindir)
 
     def _fill(self, database: str, at: datetime, data: Path) -> None:
         """A database younger than the base backup comes out of the log, for which its template has to be there."""

@@ -13,13 +13,25 @@ from typing import Protocol
 
 import psycopg
 
-from ...config.errors import FailedError, NotFoundError
+from ...config.errors import FailedError, NotFoundError, UnavailableError, VerificationError
 from ...provisioning.sessions import Session
 from ..progress import Progress
 from ..tools import Target
 from .window import Window
 
 _NONE = re.compile(r'database "[^"]*" (does not exist|is not currently accepting connections)')
+_TOO_EARLY = "recovery ended before configured recovery target was reached"
+
+
+@contextmanager
+def replay_failures(at: datetime) -> Generator[None]:
+    """Say why the throw-away server of `at` does not come up: `VerificationError` for a log that ends too early."""
+    try:
+        yield
+    except UnavailableError as error:
+        if _TOO_EARLY in str(error):
+            raise VerificationError(f"The archived log ends before {at.isoformat()}.") from error
+        raise FailedError(f"The server of that time does not start: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
