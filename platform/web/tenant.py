@@ -11,7 +11,8 @@ from contextlib import ExitStack, contextmanager
 from typing import cast
 
 from flask import Flask, Response, current_app, g, request
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RootTransaction
+from sqlalchemy.exc import DBAPIError
 
 from ..control.platform import Platform
 from ..keys.fields import FieldCipher
@@ -102,17 +103,25 @@ def install(app: Flask) -> None:
                 g.db_transaction.commit()
                 _run_later_actions()
             else:
-                g.db_transaction.rollback()
+                _roll_back(g.db, g.db_transaction)
         return response
 
     @app.teardown_request
     def give_back(_error: BaseException | None) -> None:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
-        g.pop("db", None)
-        transaction, stack = g.pop("db_transaction", None), g.pop("db_stack", None)
+        db, transaction, stack = g.pop("db", None), g.pop("db_transaction", None), g.pop("db_stack", None)
         if stack is not None:
             with stack:
                 if transaction is not None and transaction.is_active:
-                    transaction.rollback()
+                    _roll_back(db, transaction)
+
+
+def _roll_back(conn: Connection, transaction: RootTransaction) -> None:
+    """A session that is lost has rolled back by itself: that must not hide how the request ended."""
+    try:
+        transaction.rollback()
+    except DBAPIError:
+        log.info("the session of a request was lost before its roll-back", exc_info=True)
+        conn.invalidate()
 
 
 def _run_later_actions() -> None:

@@ -1,6 +1,7 @@
 """A home with a running server and workspaces that have something to lose."""
 
 import os
+import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -9,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, text
 
 from strongroom.backup.scratch import ScratchPool
 from strongroom.config.settings import Settings, load_settings
@@ -25,6 +26,7 @@ from strongroom.tenant_schema import tables as t
 from strongroom.tenant_schema.ids import new_uuid7
 
 NAME, EMAIL, NOTE = "Wilhelmina Canarius", "wilhelmina@canary.example", "lunch with the canary breeder"
+_SESSIONS = text("SELECT count(*) FROM pg_stat_activity WHERE datname = :database")
 RECEIPT = b"%PDF-1.7 the canary's own receipt " * 40
 
 
@@ -69,7 +71,11 @@ class Workspace:
 
     def settle(self) -> None:
         """End the workspace's open sessions, so that the statistics hold everything that they wrote."""
-        self.platform.registry.forget(self.tenant())
+        tenant, deadline = self.tenant(), time.monotonic() + 30
+        self.platform.registry.forget(tenant)
+        with self.platform.control.connect() as conn:  # on the same server
+            while conn.scalar(_SESSIONS, {"database": tenant.database}) and time.monotonic() < deadline:
+                time.sleep(0.01)
 
     def named(self, slug: str, tenant_id: str) -> "Workspace":
         """The same content as another workspace."""

@@ -15,6 +15,8 @@ Workspace = Any  # of conftest.py, which no test can import
 def back_up(platform: Platform, scratch: ScratchPool, *workspaces: Workspace) -> list[Backup]:
     outcomes = runs.run_many(platform, [one.id for one in workspaces], scratch=scratch)
     assert [outcome.error for outcome in outcomes] == [None] * len(outcomes)
+    for one in workspaces:
+        one.settle()  # a session of the backup itself may just be leaving
     return [outcome.backup for outcome in outcomes if outcome.backup]
 
 

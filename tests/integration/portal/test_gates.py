@@ -12,7 +12,7 @@ from strongroom.platform.tenants import queries
 from strongroom.platform.tenants.states import TenantState
 from strongroom.platform.web import tenant
 from strongroom.platform.web.app import create_app
-from strongroom.platform.web.permissions import Permission, Role, requires
+from strongroom.platform.web.permissions import Permission, Role, public, requires
 from strongroom.tenant_schema.queries import settings
 
 Portal = Any  # the fixture's class, in conftest.py
@@ -90,3 +90,27 @@ def set_state(portal: Portal, state: TenantState) -> None:
     with portal.platform.control.begin() as conn:
         queries.set_state(conn, acme.id, state)
     portal.platform.registry.forget(acme)
+
+
+@pytest.mark.parametrize("ending", [409, "an error"])
+def test_a_session_that_is_lost_before_the_roll_back_does_not_hide_how_the_request_ended(
+    portal: Portal, ending: int | str
+) -> None:
+    app = create_app(portal.platform)
+
+    def lose() -> tuple[str, int]:
+        session = tenant.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        with portal.database() as another:
+            another.exec_driver_sql("SELECT pg_terminate_backend(%s, 5000)", (session,))
+        if isinstance(ending, str):
+            raise KeyboardInterrupt(ending)
+        return "refused", ending
+
+    app.add_url_rule("/lose", "lose", public(lose))
+    client, base = app.test_client(), f"https://{portal.host('acme')}"
+    if isinstance(ending, str):
+        with pytest.raises(KeyboardInterrupt):
+            client.get("/lose", base_url=base)
+    else:
+        assert client.get("/lose", base_url=base).status_code == ending
+    assert client.get("/sign-in", base_url=base).status_code == 200
