@@ -32,9 +32,24 @@ TEMPLATE = """\
 # backup_parallel = 2              # workspaces that one worker backs up at the same time
 # point_in_time_days = 7           # any workspace back to any second of the last days; 0 = none
 # operator_email = ""              # who is told when backups are late or damaged
+# mail_from = ""                   # sender of all mail; "" = no-reply@<base_domain>
+# smtp_host = ""                   # "" = mail is written to files in outbox/ of this home
+# smtp_port = 587
+# smtp_security = "starttls"       # or "tls" (from the first byte), or "none" (to this machine only)
+# smtp_user = ""
+# smtp_password_file = ""          # a file of mode 0600 that holds the password
+# smtp_authority = ""              # PEM file of who signed the mail server's certificate; "" = those of the system
 # web_workers = 2
 # web_threads = 4                  # requests that one web process answers at the same time
 # connection_budget = 600          # most tenant connections of one process; what the server carries is divided anyhow
+# tls_certificate = ""             # your own certificate chain and key, PEM files; "" = made by a local authority
+# tls_key = ""
+# cdn_port = 0                     # a CDN in front: listener that asks for the CDN's client certificate; 0 = none
+# cdn_authority = ""               # PEM file: who signs that client certificate
+# cdn_address_header = "CF-Connecting-IP"
+# cdn_country_header = "CF-IPCountry"
+# rate_limit_storage = ""          # "" = the control database; or redis://… , valkey://…
+# payment_secret_file = ""         # file of mode 0600: the payment processor's webhook secret (whsec_…)
 # spare_databases = 4              # finished databases that wait on each server for new workspaces; 0 = none
 # production = false
 # disk_encryption_attested = false # production refuses to start until you attest it
@@ -79,6 +94,21 @@ class Settings:
     pgbackrest: tuple[Stanza, ...] = ()
     point_in_time_days: int = 7
     operator_email: str = ""
+    mail_from: str = ""
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_security: str = "starttls"
+    smtp_user: str = ""
+    smtp_password_file: str = ""
+    smtp_authority: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    cdn_port: int = 0
+    cdn_authority: str = ""
+    cdn_address_header: str = "CF-Connecting-IP"
+    cdn_country_header: str = "CF-IPCountry"
+    rate_limit_storage: str = ""
+    payment_secret_file: str = ""
     web_workers: int = 2
     web_threads: int = 4
     connection_budget: int = 600
@@ -246,6 +276,8 @@ _RANGES = {
     "https_port": (1, 65535),
     "http_port": (1, 65535),
     "metrics_port": (0, 65535),
+    "smtp_port": (1, 65535),
+    "cdn_port": (0, 65535),
     "worker_port_base": (0, 65472),  # 64 web processes fit above
     "backup_interval_hours": (1, 24),
     "backup_retention_days": (1, 3650),

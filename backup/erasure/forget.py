@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from ...config.errors import NotFoundError, RefusedError
 from ...platform.audit import queries as operators_audit
@@ -137,7 +137,7 @@ def _erase_member(conn: Connection, cipher: FieldCipher, member_id: UUID) -> Non
     forgetting.rename_uploads(conn, renamed)
 
 
-def _sealed_address(cipher: FieldCipher, table: tables.Table, row_id: UUID) -> dict[str, bytes]:
+def _sealed_address(cipher: FieldCipher, table: Table, row_id: UUID) -> dict[str, bytes]:
     """An address that nobody has, nobody can sign in with, and that is like no other."""
     address = f"{row_id}{_DOMAIN}"
     return {

@@ -53,6 +53,8 @@ plan = Table(
     Column("backup_keep_weekly", Integer),  # beyond the days: newest verified one of so many weeks
     Column("backup_keep_monthly", Integer),
     Column("backup_keep_yearly", Integer),
+    # Owners and admins reach only the enrolment of a second factor until they have one.
+    Column("requires_second_factor", Boolean, nullable=False, server_default=text("false")),
 )
 
 server = Table(
@@ -288,4 +290,35 @@ fleet_migration = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     Column("failure", Text),
     _now("changed_at"),
+)
+
+rate_limit = Table(  # tries counted for a key; lost in a crash, which is all right
+    "rate_limit",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
+    prefixes=["UNLOGGED"],
+)
+
+payment_method = Table(  # of a card only what tells it apart: never its number
+    "payment_method",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    Column("token", Text, nullable=False),  # the processor's name for it
+    Column("brand", Text, nullable=False),
+    Column("last_four", Text, CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four"), nullable=False),
+    _now("changed_at"),
+)
+
+payment_event = Table(  # from the payment processor: stored before it is acknowledged
+    "payment_event",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("external_id", Text, nullable=False, unique=True),
+    Column("type", Text, nullable=False),
+    Column("content", JSONB, nullable=False),  # the few fields that we read, no other
+    _now("received_at"),
+    _now("processed_at", nullable=True),
+    Column("error", Text),
 )

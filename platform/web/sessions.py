@@ -29,8 +29,11 @@ SEEN_EVERY = timedelta(minutes=1)  # a page writes that the session is in use at
 TOKEN_BYTES = 32
 
 
-def start(member_id: UUID) -> None:
-    """Begin a new session for `member_id`: a row now, the cookie with the response. Ends the browser's earlier one."""
+def start(member_id: UUID, method: str = "password") -> None:
+    """Begin a new session for `member_id`: a row now, the cookie with the response. Ends the browser's earlier one.
+
+    `method`: how the member proved who it is, one of `SIGN_IN_METHODS`.
+    """
     end()
     token = secrets.token_urlsafe(TOKEN_BYTES)
     row_id = new_uuid7()
@@ -40,6 +43,7 @@ def start(member_id: UUID) -> None:
         id=row_id,
         token_hash=hash_of(token),
         member_id=member_id,
+        method=method,
         address=request.remote_addr,
         user_agent=tenant.cipher().seal(tables.session.c.user_agent, row_id, agent),
     )

@@ -67,7 +67,7 @@ def _workspace(platform: Platform, office: Office) -> Tenant:
                 slug=office.slug,
                 name=office.name,
                 owner_email=f"owner@{DOMAIN}",
-                plan="team",
+                plan="pro",
             )
     if tenant.state is TenantState.PENDING:
         provision(platform, tenant.id)

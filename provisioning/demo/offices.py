@@ -76,7 +76,7 @@ def _name(organization: str) -> str:
 
 def _line(office: Office) -> Sequence[str]:
     file = f"{SPENDING}/{office.slug}.csv"
-    return office.slug, office.name, f"owner@{office.slug}.example", "team", BASE_CURRENCY, file
+    return office.slug, office.name, f"owner@{office.slug}.example", "pro", BASE_CURRENCY, file
 
 
 def _write_spending(path: Path, office: Office) -> int:

@@ -74,11 +74,19 @@ def insert(
     id: UUID,  # noqa: A002  # the column's name
     token_hash: bytes,
     member_id: UUID,
+    method: str,
     address: str | None,
     user_agent: bytes | None,
 ) -> None:
-    """Begin a session."""
-    row = {"id": id, "token_hash": token_hash, "member_id": member_id, "address": address, "user_agent": user_agent}
+    """Begin a session. `method` is one of `SIGN_IN_METHODS`."""
+    row = {
+        "id": id,
+        "token_hash": token_hash,
+        "member_id": member_id,
+        "method": method,
+        "address": address,
+        "user_agent": user_agent,
+    }
     conn.execute(insert_into(session), row)
 
 

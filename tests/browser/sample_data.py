@@ -71,6 +71,7 @@ class Workspace:
                 id=row_id,
                 token_hash=hashlib.sha256(token.encode()).digest(),
                 member_id=self.people[role],
+                method="password",
                 address="127.0.0.1",
                 user_agent=self.cipher.seal(tables.session.c.user_agent, row_id, "Chromium"),
             )

@@ -6,11 +6,11 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from ....config.errors import CallError
-from ....tenant_schema.queries import audit, members
 from ...web import limits, sessions, tenant
 from ...web.member import signed_in
 from ...web.permissions import Permission, public, requires
 from . import service
+from .arrival import arrive
 
 WRONG = "The e-mail address or the password is wrong."
 PER_ADDRESS = "30 per minute"
@@ -42,9 +42,7 @@ def sign_in_now() -> ResponseReturnValue:
     if member_id is None:
         return _sign_in_form(onward, email, WRONG), 401
     limits.forget(PER_ACCOUNT, "sign-in", workspace, account)
-    sessions.start(member_id)
-    members.seen(tenant.connection(), member_id, datetime.now(UTC))
-    audit.record(tenant.connection(), member_id, "session.started", "member", member_id)
+    arrive(member_id, "password")
     return redirect(onward, 303)
 
 
@@ -77,7 +75,7 @@ def accept_invitation(token: str) -> ResponseReturnValue:
         return _invitation_form(token, name, {error.field or "form": str(error)})
     if member_id is None:
         return _gone()
-    sessions.start(member_id)
+    arrive(member_id, "invitation")
     flash(f"Welcome to {tenant.tenant().name}.")
     return redirect("/", 303)
 

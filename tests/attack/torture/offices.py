@@ -144,6 +144,7 @@ class Offices:
                 id=new_uuid7(),
                 token_hash=hash_of(office.token),
                 member_id=row_id,
+                method="password",
                 address=None,
                 user_agent=cipher.seal(tables.session.c.user_agent, row_id, "torture"),
             )

@@ -51,7 +51,15 @@ def invite(conn: Connection, cipher: FieldCipher, token: bytes, days: int = 7) -
 
 def begin(conn: Connection, member_id: UUID) -> tuple[UUID, bytes]:
     row_id, token = new_uuid7(), os.urandom(32)
-    sessions.insert(conn, id=row_id, token_hash=token, member_id=member_id, address="2001:db8::1", user_agent=None)
+    sessions.insert(
+        conn,
+        id=row_id,
+        token_hash=token,
+        member_id=member_id,
+        method="password",
+        address="2001:db8::1",
+        user_agent=None,
+    )
     return row_id, token
 
 

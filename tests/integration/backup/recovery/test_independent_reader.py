@@ -81,5 +81,5 @@ def test_it_refuses_what_was_changed(
     (kept / "store" / dump).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     (kept / "store" / descriptor).write_bytes(document)
     assert "damaged" in read(kept, workspace.id).stderr
-    (kept / "store" / descriptor).write_bytes(document.replace(b'"0001"', b'"0002"'))
+    (kept / "store" / descriptor).write_bytes(document.replace(b'"0002"', b'"0003"'))
     assert "was changed" in read(kept, workspace.id).stderr
