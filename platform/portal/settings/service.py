@@ -19,6 +19,7 @@ from ...protection.policy import DAY, Policy
 from ...tenants import queries as tenants
 from ...tenants.slugs import check_name as check_workspace_name
 from ...web import tenant
+from ...web.devices import device_of, symbol_of
 from ...web.formats import plural
 from ...web.member import CurrentMember
 from ...web.sessions import IDLE, LONGEST
@@ -130,33 +131,12 @@ def _current_codes() -> Iterable[str]:
 
 def _line(row: sessions.Device, member: CurrentMember) -> SessionLine:
     agent = tenant.cipher().open(tables.session.c.user_agent, row.id, row.user_agent) if row.user_agent else ""
-    phone = any(word in agent for word in ("Mobile", "Android", "iPhone"))
     return SessionLine(
         id=row.id,
         device=device_of(agent),
-        symbol="phone" if phone else "device-laptop",
+        symbol=symbol_of(agent),
         address=row.address,
         created_at=row.created_at,
         last_seen_at=row.last_seen_at,
         here=row.id == member.session_id,
     )
-
-
-_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-_SYSTEMS = (
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("Windows", "Windows"),
-    ("Mac OS", "macOS"),
-    ("Linux", "Linux"),
-)
-
-
-def device_of(agent: str) -> str:
-    """`Firefox on Windows`, from a User-Agent header; the order matters, they all pretend to be each other."""
-    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
-    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
-    if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or "Unknown device"
