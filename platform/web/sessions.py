@@ -19,6 +19,7 @@ from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import sessions as queries
 from ...tenant_schema.queries import tokens
 from . import refusals, tenant
+from .devices import LONGEST_AGENT
 from .member import CurrentMember, current
 from .permissions import Role
 
@@ -30,15 +31,15 @@ GRACE = timedelta(seconds=10)  # for requests that a page had sent before its se
 TOKEN_BYTES = 32
 
 
-def start(member_id: UUID, method: str = "password") -> None:
+def start(member_id: UUID, method: str = "password", origin: queries.Origin = queries.UNKNOWN) -> None:
     """Begin a new session for `member_id`: a row now, the cookie with the response. Ends the browser's earlier one.
 
-    `method`: how the member proved who it is, one of `SIGN_IN_METHODS`.
+    `method`: how the member proved who it is, one of `SIGN_IN_METHODS`. Ways to sign in call `arrive`, not this.
     """
     end()
     token = secrets.token_urlsafe(TOKEN_BYTES)
     row_id = new_uuid7()
-    agent = (request.user_agent.string or "unknown")[:300]
+    agent = (request.user_agent.string or "unknown")[:LONGEST_AGENT]
     queries.insert(
         tenant.connection(),
         id=row_id,
@@ -47,6 +48,7 @@ def start(member_id: UUID, method: str = "password") -> None:
         method=method,
         address=request.remote_addr,
         user_agent=tenant.cipher().seal(tables.session.c.user_agent, row_id, agent),
+        origin=origin,
     )
     session.clear()  # a token against forged forms that was known before sign-in is worth nothing after it
     g.session_token = token

@@ -42,6 +42,8 @@ class Device:
     id: UUID
     address: str | None
     user_agent: bytes | None
+    country: str | None
+    method: str
     created_at: datetime
     last_seen_at: datetime
 
@@ -77,7 +79,13 @@ _REPLACED = (  # the database's clock: a token must not live longer where a web 
 )
 _DEVICES = (
     select(
-        session.c.id, func.host(session.c.address), session.c.user_agent, session.c.created_at, session.c.last_seen_at
+        session.c.id,
+        func.host(session.c.address),
+        session.c.user_agent,
+        session.c.country,
+        session.c.method,
+        session.c.created_at,
+        session.c.last_seen_at,
     )
     .where(
         session.c.member_id == bindparam("member_id"),
