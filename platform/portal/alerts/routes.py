@@ -14,22 +14,22 @@ PER_ADDRESS = "30 per minute"
 blueprint = Blueprint("alerts", __name__, template_folder="templates")
 
 
-@blueprint.get("/not-me/<token>")
+@blueprint.get("/not-me/<not_me_token>")
 @public
-def not_me(token: str) -> ResponseReturnValue:
+def not_me(not_me_token: str) -> ResponseReturnValue:
     """What confirming will do."""
     limits.hit(PER_ADDRESS, "not-me", tenant.tenant().id, limits.address())
-    if not service.is_good(token, datetime.now(UTC)):
+    if not service.is_good(not_me_token, datetime.now(UTC)):
         return _gone()
     return render_template("alerts/not_me.html")
 
 
-@blueprint.post("/not-me/<token>")
+@blueprint.post("/not-me/<not_me_token>")
 @public
-def confirm_not_me(token: str) -> ResponseReturnValue:
+def confirm_not_me(not_me_token: str) -> ResponseReturnValue:
     """End every way into the account, and send a link to choose a new password."""
     limits.hit(PER_ADDRESS, "not-me", tenant.tenant().id, limits.address())
-    done = service.disown(token, datetime.now(UTC))
+    done = service.disown(not_me_token, datetime.now(UTC))
     if done is None:
         return _gone()
     sessions.end()
