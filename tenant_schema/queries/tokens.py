@@ -2,14 +2,13 @@
 
 from sqlalchemy import Connection, bindparam, exists, or_, select
 
-from ..tables import invitation, mail_link, session
+from ..tables import invitation, session
 
 _SESSION = select(
     exists().where(
         or_(session.c.token_hash == bindparam("presented"), session.c.previous_hash == bindparam("presented"))
     )
 )
-_LINK = select(exists().where(mail_link.c.token_hash == bindparam("presented")))
 _INVITATION = select(exists().where(invitation.c.token_hash == bindparam("presented")))
 
 
@@ -21,8 +20,3 @@ def was_a_session(conn: Connection, token_hash: bytes) -> bool:
 def was_an_invitation(conn: Connection, token_hash: bytes) -> bool:
     """Say whether an invitation with this token was sent from here, used up or not."""
     return bool(conn.execute(_INVITATION, {"presented": token_hash}).scalar_one())
-
-
-def was_a_link(conn: Connection, token_hash: bytes) -> bool:
-    """Say whether a mail with this link was sent from here, used up or not."""
-    return bool(conn.execute(_LINK, {"presented": token_hash}).scalar_one())

@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from ....tenant_schema import tables
-from ....tenant_schema.queries import audit, devices, invitations, mail_links, members, sessions, takeovers, tokens
+from ....tenant_schema.queries import audit, devices, invitations, members, sessions, takeovers
 from ...mail import outbox
 from ...web import refusals, tenant
 from ..access import links
@@ -36,7 +36,7 @@ def is_good(token: str, now: datetime) -> bool:
     """Whether the link could be used now."""
     conn = tenant.connection()
     good = links.look(conn, token, links.NOT_ME, now) is not None
-    if not good and not tokens.was_a_link(conn, links.hash_of(token)):
+    if not good and not links.was_made(conn, token):
         refusals.note(refusals.UNKNOWN_LINK)
     return good
 
@@ -48,7 +48,7 @@ def disown(token: str, now: datetime) -> Disowned | None:
     stranger's: they go where the member has an older one, which is then asked for as before.
     """
     conn = tenant.connection()
-    member_id, made = links.use(conn, token, links.NOT_ME, now), mail_links.made_at(conn, links.hash_of(token))
+    member_id, made = links.use(conn, token, links.NOT_ME, now), links.made_at(conn, token)
     if member_id is None or made is None:
         is_good(token, now)  # notes one that was never sent from here
         return None
@@ -74,7 +74,7 @@ def _end_the_rest(conn: Connection, member_id: UUID) -> None:
     takeovers.cancel_transfers(conn, member_id)
     invitations.revoke_by(conn, member_id)
     devices.forget_all(conn, member_id)
-    mail_links.use_up_all(conn, member_id)
+    links.end(conn, member_id, links.RESET, links.NOT_ME, links.UNLOCK)
 
 
 def _send_reset(conn: Connection, member_id: UUID) -> None:
