@@ -223,7 +223,9 @@ ALTER TABLE app.session
     ADD COLUMN device_id UUID CONSTRAINT fk_session_device_id REFERENCES app.device (id),
     ADD COLUMN country CHAR(2),
     ADD COLUMN method TEXT DEFAULT 'password' NOT NULL CONSTRAINT ck_session_method CHECK (method IN ('password', 'totp', 'recovery_code', 'passkey', 'passkey_second', 'invitation')),
-    ADD COLUMN stepped_up_at TIMESTAMP WITH TIME ZONE;
+    ADD COLUMN stepped_up_at TIMESTAMP WITH TIME ZONE,
+    ADD COLUMN previous_hash BYTEA CONSTRAINT uq_session_previous_hash UNIQUE,
+    ADD COLUMN previous_until TIMESTAMP WITH TIME ZONE;
 
 ALTER TABLE app.outbox
     ADD COLUMN attempts INTEGER DEFAULT 0 NOT NULL,

@@ -44,6 +44,8 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "access.sign_in_now",
         "access.invitation",
         "access.accept_invitation",
+        "alerts.not_me",
+        "alerts.confirm_not_me",
     }
 
 
