@@ -20,6 +20,7 @@ from ..protection import alarms
 from ..protection import queries as protection
 from ..protection.records import Standing, late
 from ..tenants.states import TenantState
+from ..web import web_events
 from . import queries
 from .records import BREAKER_STATES, Lease, busiest
 
@@ -53,6 +54,7 @@ class ControlDatabaseCollector(Collector):
             with self._engine.connect() as conn:
                 found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
                 found += [*_backups(conn, self._settings), *_stores(conn), *_archive(self._settings.log_spool_dir)]
+                found += _web(conn)
         except (StrongroomError, SQLAlchemyError):
             found = []  # half of them would look like a change
         yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)
@@ -130,6 +132,13 @@ def _states(conn: Connection) -> Iterator[Metric]:
     for state, count in queued.items():
         waiting.add_metric([state], count)
     return iter((tenants, waiting))
+
+
+def _web(conn: Connection) -> Iterator[Metric]:
+    counted = CounterMetricFamily("strongroom_web_events", "What happened at the edge, by kind", labels=["event"])
+    for name, count in ({"csp_violation": 0} | web_events.totals(conn)).items():
+        counted.add_metric([name], count)
+    yield counted
 
 
 def _stores(conn: Connection) -> Iterator[Metric]:

@@ -27,6 +27,7 @@ IDLE = timedelta(days=30)
 LONGEST = timedelta(days=90)
 SEEN_EVERY = timedelta(minutes=1)  # a page writes that the session is in use at most this often
 TOKEN_BYTES = 32
+LEFT_BEHIND = '"cache"'  # pages that “back” would show; storage holds nothing but the choice of light or dark
 
 
 def start(member_id: UUID, method: str = "password") -> None:
@@ -122,4 +123,5 @@ def install(app: Flask) -> None:
             )
         else:
             response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
+            response.headers["Clear-Site-Data"] = LEFT_BEHIND
         return response
