@@ -1,9 +1,9 @@
 """Between granian and a WSGI application: a request takes a thread once all of it is here.
 
-Granian's own WSGI reads a body inside the thread that answers, so as many slow senders as there are threads would stop the
-portal. Here (RSGI, https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md) the event loop collects the
+Granian's own WSGI reads a body inside the thread that answers, so as many slow senders as there are threads would stop
+the portal. Here (RSGI, github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md) the event loop collects the
 body, at a least rate and up to what the route takes, and the answer is handed over whole. A request that two programs
-could read in two ways is refused (RFC 9112, 3.2, 6.3 and 11.2). Nothing of the environment of the process reaches a request.
+could read in two ways is refused (RFC 9112, 3.2, 6.3, 11.2). Nothing of the process's own environment reaches one.
 """
 
 import asyncio
@@ -131,7 +131,7 @@ class Gateway:
         body = await self._body(scope, transport, declared, self._served.most(scope.method, host, environ["PATH_INFO"]))
         try:
             if sum(self._busy.values()) > self._room:
-                raise _busy()
+                raise _too_busy()
             environ["wsgi.input"] = BytesIO(body)
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pool, _run, self._served.app, environ)
@@ -148,26 +148,23 @@ class Gateway:
         kept = declared <= most
         if not kept and declared > MOST_DISCARDED:
             return b""
-        chunks: list[bytes] = []
+        body = bytearray()
         received = 0
         try:
             async for chunk in self._arriving(transport):
                 received += len(chunk)
-                if received > declared:
-                    raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "The body is longer than it was said to be.")
-                if kept and chunk:
+                if kept:
                     self._hold(len(chunk))
-                    chunks.append(chunk)
-            if received < declared:
-                raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "The body is shorter than it was said to be.")
+                    body += chunk
+            _check_length(received, declared)
         except BaseException:
-            self._held -= sum(map(len, chunks))
+            self._held -= len(body)
             raise
-        return b"".join(chunks)
+        return bytes(body)
 
     def _hold(self, size: int) -> None:
         if self._held + size > MOST_HELD:
-            raise _busy()
+            raise _too_busy()
         self._held += size
 
     async def _arriving(self, transport: Transport) -> AsyncIterator[bytes]:
@@ -181,12 +178,17 @@ class Gateway:
                     limit.reschedule(self.patience.body_deadline(began, received))
                     yield chunk
         except TimeoutError as error:
-            raise RefusedRequestError(
-                HTTPStatus.REQUEST_TIMEOUT, "The request came too slowly. Please send it again."
-            ) from error
+            sentence = "The request came too slowly. Please send it again."
+            raise RefusedRequestError(HTTPStatus.REQUEST_TIMEOUT, sentence) from error
 
 
-def _busy() -> RefusedRequestError:
+def _check_length(received: int, declared: int) -> None:
+    """A body that broke off must not be taken for a whole one; granian just ends it."""
+    if received != declared:
+        raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "The body has another length than it was said to have.")
+
+
+def _too_busy() -> RefusedRequestError:
     return RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "Busy right now. Please try again in a few seconds.")
 
 
@@ -270,9 +272,7 @@ def _environ(scope: Scope, headers: dict[str, list[str]], host: str) -> "WSGIEnv
 def _run(app: "WSGIApplication", environ: "WSGIEnvironment") -> Answer:
     answer = Answer()
 
-    def start_response(
-        status: str, headers: list[tuple[str, str]], _exc_info: object = None
-    ) -> Callable[[bytes], object]:
+    def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
         answer.status, answer.headers = int(status.split(" ", 1)[0]), headers
         return _no_writing
 

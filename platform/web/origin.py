@@ -1,9 +1,9 @@
 """What changes something is asked for by a page of the same origin: refused otherwise, before anything looks at it.
 
 A form of another workspace's page, on a sister host, is “same-site” to a browser: it brings the cookies along, and
-SameSite does not help. The browser says where a request comes from (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/);
-one that does not say so sends Origin or Referer (OWASP, Cross-Site Request Forgery Prevention). A client that sends none of
-the three is no browser with somebody's cookies; it still needs the form's token, or one of the API.
+SameSite does not help. The browser says where a request comes from (Fetch Metadata, w3.org/TR/fetch-metadata); one that
+does not say so sends Origin or Referer (OWASP, Cross-Site Request Forgery Prevention). A client that sends none of the
+three is no browser with somebody's cookies; it still needs the form's token, or one of the API.
 """
 
 from urllib.parse import urlsplit

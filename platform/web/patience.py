@@ -1,8 +1,8 @@
 """How long the listeners wait for a caller, and which connections have had their time: decisions without I/O.
 
-A caller costs memory while it is connected, and a thread only once its whole request is here (gateway.py). So a slow one
-takes nothing from others, and is cut off when it falls below these rates. They follow Apache's mod_reqtimeout: a first
-grace, prolonged by what arrives (https://httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html).
+A caller costs memory while it is connected, and a thread only once its whole request is here (gateway.py). So a slow
+one takes nothing from others, and is cut off when it falls below these rates. They follow Apache's mod_reqtimeout: a
+first grace, prolonged by what arrives (httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html).
 """
 
 from dataclasses import dataclass
@@ -47,8 +47,8 @@ def overdue(
 ) -> str | None:
     """Why to cut off a connection that has no request at work; None while it has time.
 
-    `ended`: when its last request was answered, None before the first. `waiting`: how much of the answers the caller has
-    not taken, 0 for nothing. `crowded`: most places are taken.
+    `ended`: when its last request was answered, None before the first. `waiting`: how much of the answers the caller
+    has not taken, 0 for nothing. `crowded`: most places are taken.
     """
     if waiting:
         began = max(one.since, one.moved, ended or 0.0)

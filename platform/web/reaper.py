@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,8 +81,8 @@ class Reaper(threading.Thread):
 
 def accepted(port: int) -> Iterator[tuple[str, socket.socket]]:
     """Each connection of this process to its own `port`: who calls, and a second handle on it, to be closed."""
-    for name in os.listdir(_DESCRIPTORS):
-        found = _connection(int(name), port)
+    for path in list(_DESCRIPTORS.iterdir()):
+        found = _connection(int(path.name), port)
         if found is not None:
             yield found
 
@@ -120,7 +121,5 @@ def _progress(connection: socket.socket) -> tuple[int, int]:
 
 
 def _shut(connection: socket.socket) -> None:
-    try:
+    with suppress(OSError):  # it has ended by itself
         connection.shutdown(socket.SHUT_RDWR)
-    except OSError:  # it has ended by itself
-        pass

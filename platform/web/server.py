@@ -149,7 +149,7 @@ def _common(patience: Patience) -> dict[str, Any]:
     }
 
 
-def _gateway(port: int, threads: int, patience: Patience, load: Callable[[], Served]) -> Callable[[], Gateway]:
+def _gateway(port: int, threads: int, patience: Patience, load: Callable[[], Served]) -> Callable[..., Any]:
     """What granian calls in each process that serves."""
 
     def start() -> Gateway:

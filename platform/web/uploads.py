@@ -1,7 +1,7 @@
 """How much a route takes, and where uploads stay: in memory, so that no photograph reaches a disk before it is sealed.
 
-A route takes 64 KiB unless `@accepts` says otherwise. The gateway asks before it reads a body, and the application checks
-again before anything parses it: a request that reached it in another way is bounded just the same.
+A route takes 64 KiB unless `@accepts` says otherwise. The gateway asks before it reads a body, and the application
+checks again before anything parses it: a request that reached it in another way is bounded just the same.
 """
 
 from collections.abc import Callable
