@@ -121,5 +121,7 @@ def _progress(connection: socket.socket) -> tuple[int, int]:
 
 
 def _shut(connection: socket.socket) -> None:
+    """End it for the server, and have the kernel drop what the caller has not taken instead of keeping it."""
     with suppress(OSError):  # it has ended by itself
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         connection.shutdown(socket.SHUT_RDWR)

@@ -4,41 +4,33 @@ Behind a proxy each web process has an HTTPS listener of its own, which lets in 
 """
 
 import atexit
-import logging
 import os
 import resource
-import signal
-import threading
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from granian import Granian
 from granian.constants import Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
-from sqlalchemy.exc import DBAPIError
 
-from ...config.errors import StrongroomError
 from ...config.settings import Settings
 from ..processes.lifeline import end_with_parent
-from .forwarded import believing
+from .forwarded import believing, believing_cdn
 from .gateway import Gateway, Served
 from .listening import check_port
 from .patience import Patience
 from .reaper import Reaper
 from .redirect import redirect_app
-from .tls import ensure_certificates, ensure_proxy_certificates, tls_files
+from .renewal import first, look_after
+from .tls import ensure_cdn_authority, ensure_certificates, ensure_proxy_certificates, tls_files
 
-logger = logging.getLogger(__name__)
 Load = Callable[[Settings, int], Served]  # with the process that the new one must not outlive
 
 # Granian stops gracefully for this long, then kills; `up` promises that everything has ended after ten seconds.
 _GRACE_SECONDS = 4
-_NAMES_POLL_SECONDS = 2.0
 PLACES = 4096  # connections that one process keeps at the same time; the next wait to be accepted
 MOST_HEADER = 64 * 1024  # bytes of the head of a request
 PATIENCE = Patience()
@@ -59,7 +51,11 @@ def serve_https(
     """
     check_port(settings.bind_host, settings.https_port, "https_port")
     files = tls_files(settings)
-    ensure_certificates(settings, slugs())
+
+    def renew() -> None:
+        ensure_certificates(settings, slugs())
+
+    first(renew, files.server)
     server = Granian(
         "strongroom",
         address=settings.bind_host,
@@ -71,7 +67,7 @@ def serve_https(
         respawn_interval=1.0,
         **_common(patience),
     )
-    _look_after(files.server, lambda: ensure_certificates(settings, slugs()))
+    look_after(renew, files.server)
     load = partial(load or _portal, settings, os.getpid())
     server.serve(target_loader=_gateway(settings.https_port, settings.web_threads, patience, load), wrap_loader=False)
 
@@ -96,7 +92,7 @@ def serve_proxied(
         ensure_certificates(settings, slugs())
         ensure_proxy_certificates(settings)
 
-    renew()
+    first(renew, files.server)
     server = Granian(
         "strongroom",
         address=settings.bind_host,
@@ -110,7 +106,7 @@ def serve_proxied(
         respawn_interval=1.0,
         **_common(patience),
     )
-    _look_after(files.worker, renew)
+    look_after(renew, files.worker)
     own = os.getpid()
 
     def believing_the_proxy() -> Served:
@@ -118,6 +114,46 @@ def serve_proxied(
         return Served(believing(served.app), served.most)
 
     server.serve(target_loader=_gateway(port, settings.web_threads, patience, believing_the_proxy), wrap_loader=False)
+
+
+def serve_cdn(
+    settings: Settings, slugs: Callable[[], list[str]], load: Load | None = None, patience: Patience = PATIENCE
+) -> None:
+    """Serve the portal to the CDN, and to nobody else, until SIGTERM or SIGINT.
+
+    The CDN shows a client certificate that `cdn_authority` has signed. Raises `FailedError` when the port is taken or
+    the authority's file cannot be read.
+    """
+    port = settings.cdn_port
+    check_port(settings.bind_host, port, "cdn_port")
+    files = tls_files(settings)
+
+    def renew() -> None:
+        ensure_certificates(settings, slugs())
+        ensure_cdn_authority(settings)
+
+    first(renew, files.server, files.cdn)
+    server = Granian(
+        "strongroom",
+        address=settings.bind_host,
+        port=port,
+        workers=settings.web_workers,
+        ssl_cert=files.server,
+        ssl_key=files.server,
+        ssl_protocol_min=SSLProtocols.tls13,
+        ssl_ca=files.cdn,
+        ssl_client_verify=True,
+        respawn_interval=1.0,
+        **_common(patience),
+    )
+    look_after(renew, files.server, files.cdn)
+    own = os.getpid()
+
+    def believing_it() -> Served:
+        served = (load or _portal)(settings, own)
+        return Served(believing_cdn(served.app, settings), served.most)
+
+    server.serve(target_loader=_gateway(port, settings.web_threads, patience, believing_it), wrap_loader=False)
 
 
 def serve_redirects(settings: Settings, patience: Patience = PATIENCE) -> None:
@@ -185,27 +221,3 @@ def _portal(settings: Settings, parent: int) -> Served:
 def _redirects(settings: Settings, parent: int) -> Served:
     end_with_parent(parent)
     return Served(redirect_app(settings), lambda _method, _host, _path: 0)
-
-
-def _look_after(certificate: Path, renew: Callable[[], object]) -> None:
-    """Renew before the end, or when a workspace needs a name in it; SIGHUP makes granian read what has changed."""
-    threading.Thread(
-        target=_keep_certificate, args=(certificate, _stamp(certificate), renew), daemon=True, name="certificate"
-    ).start()
-
-
-def _keep_certificate(certificate: Path, read: tuple[int, int], renew: Callable[[], object]) -> None:
-    while True:
-        time.sleep(_NAMES_POLL_SECONDS)
-        try:
-            renew()
-            if (now := _stamp(certificate)) != read:  # by us, or by another process of this home
-                read = now
-                os.kill(os.getpid(), signal.SIGHUP)
-        except (StrongroomError, DBAPIError, OSError) as error:  # the database restarts, the disk is full: later, then
-            logger.warning("The certificate could not be looked after: %s", error)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns
