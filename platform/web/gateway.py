@@ -146,7 +146,7 @@ class Gateway:
         if scope.method in BODILESS or declared == 0:
             return b""
         kept = declared <= most
-        if not kept and declared > MOST_DISCARDED:
+        if not kept and (not most or declared > MOST_DISCARDED):
             return b""
         body = bytearray()
         received = 0

@@ -1,6 +1,6 @@
-"""The real HTTPS, plain or CDN listener with an application that says what reached it. Called as `edge_worker.py KIND HOME`.
+"""The real HTTPS, plain or CDN listener with an application that says what reached it.
 
-Its patience is short, so that tests see it end.
+Called as `edge_worker.py KIND HOME`. Its patience is short, so that tests see it end.
 """
 
 import json
