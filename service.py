@@ -25,7 +25,7 @@ from .platform.jobs.worker import run_worker
 from .platform.processes.running import held
 from .platform.processes.supervisor import Child, Supervisor
 from .platform.tenants import queries as tenants
-from .platform.web.listening import answers_https, answers_proxy, check_port
+from .platform.web.listening import answers_cdn, answers_https, answers_proxy, check_port
 from .platform.web.tls import tls_files
 from .provisioning.demo.load import load_demo
 from .provisioning.demo.ready import Standing, ready_block
@@ -121,6 +121,8 @@ def _supervisor() -> Generator[Supervisor]:
 def _check_ports(settings: Settings) -> None:
     if settings.metrics_port:
         check_port(settings.metrics_host, settings.metrics_port, "metrics_port")
+    if settings.cdn_port:
+        check_port(settings.bind_host, settings.cdn_port, "cdn_port")
     for port in settings.worker_ports:
         check_port(settings.bind_host, port, "worker_port_base")
     if not settings.worker_ports:
@@ -141,10 +143,13 @@ def _start_web(supervisor: Supervisor, settings: Settings) -> None:
         _start(supervisor, settings, "metrics")
     if settings.worker_ports:
         _start_proxied(supervisor, settings)
-        return
-    portal = _start(supervisor, settings, "https")
-    _start(supervisor, settings, "redirect")
-    supervisor.wait_until(lambda: answers_https(settings), portal, _WEB_SECONDS)
+    else:
+        portal = _start(supervisor, settings, "https")
+        _start(supervisor, settings, "redirect")
+        supervisor.wait_until(lambda: answers_https(settings), portal, _WEB_SECONDS)
+    if settings.cdn_port:
+        cdn = _start(supervisor, settings, "cdn")
+        supervisor.wait_until(lambda: answers_cdn(settings), cdn, _WEB_SECONDS)
 
 
 def _start_proxied(supervisor: Supervisor, settings: Settings) -> None:

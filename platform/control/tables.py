@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -309,6 +310,14 @@ payment_method = Table(  # of a card only what tells it apart: never its number
     Column("brand", Text, nullable=False),
     Column("last_four", Text, CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four"), nullable=False),
     _now("changed_at"),
+)
+
+web_event = Table(  # how often something happened at the edge, by name and day
+    "web_event",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 payment_event = Table(  # from the payment processor: stored before it is acknowledged

@@ -32,3 +32,10 @@ CREATE TABLE payment_event (
     CONSTRAINT pk_payment_event PRIMARY KEY (id),
     CONSTRAINT uq_payment_event_external_id UNIQUE (external_id)
 );
+
+CREATE TABLE web_event (
+    name TEXT NOT NULL,
+    day DATE NOT NULL,
+    count BIGINT NOT NULL,
+    CONSTRAINT pk_web_event PRIMARY KEY (name, day)
+);
