@@ -65,6 +65,10 @@ def create_site(platform: Platform) -> Flask:
     """The public site: it has no workspace, no member, and only public routes."""
     site = _new_app(platform, "site")
     site.register_blueprint(importlib.import_module("...portal.signup.routes", __name__).blueprint)
+    shows_outbox = importlib.import_module("...portal.outbox.service", __name__).is_shown(platform.settings)
+    site.jinja_env.globals["shows_outbox"] = shows_outbox
+    if shows_outbox:
+        site.register_blueprint(importlib.import_module("...portal.outbox.routes", __name__).blueprint)
     guard.check_declared(site)
     guard.check_all_public(site)
     return site
