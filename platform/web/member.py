@@ -1,6 +1,7 @@
 """The member who makes the request."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 from uuid import UUID
 
@@ -18,6 +19,7 @@ class CurrentMember:
     name: str
     email: str
     session_id: UUID
+    proved_at: datetime  # by a sign-in or a step-up
     is_authenticated: bool = True
     is_active: bool = True
     is_anonymous: bool = False

@@ -19,7 +19,7 @@ from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import sessions as queries
 from ...tenant_schema.queries import tokens
 from . import refusals, tenant
-from .member import CurrentMember
+from .member import CurrentMember, current
 from .permissions import Role
 
 COOKIE = "__Host-session"
@@ -48,6 +48,13 @@ def start(member_id: UUID, method: str = "password") -> None:
         user_agent=tenant.cipher().seal(tables.session.c.user_agent, row_id, agent),
     )
     session.clear()  # a token against forged forms that was known before sign-in is worth nothing after it
+    g.session_token = token
+
+
+def rotate() -> None:
+    """Give the browser's session another token: whoever else knows the one before has nothing in hand."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    queries.rotate(tenant.connection(), current().session_id, hash_of(token))
     g.session_token = token
 
 
@@ -81,6 +88,7 @@ def find(token: str, now: datetime) -> CurrentMember | None:
         name=cipher.open(tables.member.c.name, row.member_id, row.name),
         email=cipher.open(tables.member.c.email, row.member_id, row.email),
         session_id=row.id,
+        proved_at=row.proved_at,
     )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy import insert as insert_into
 
-from ..tables import member, session
+from ..tables import challenge, member, session
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class LiveSession:
     name: bytes
     email: bytes
     last_seen_at: datetime
+    proved_at: datetime  # when the member last proved who it is within this session
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,15 @@ class Device:
 
 
 _LIVE = (
-    select(session.c.id, session.c.member_id, member.c.role, member.c.name, member.c.email, session.c.last_seen_at)
+    select(
+        session.c.id,
+        session.c.member_id,
+        member.c.role,
+        member.c.name,
+        member.c.email,
+        session.c.last_seen_at,
+        func.coalesce(session.c.stepped_up_at, session.c.created_at),
+    )
     .join_from(session, member, session.c.member_id == member.c.id)
     .where(
         session.c.token_hash == bindparam("token_hash"),
@@ -61,10 +70,17 @@ _TOUCH = (
     .where(session.c.id == bindparam("session_id"), session.c.last_seen_at < bindparam("now"))
     .values(last_seen_at=bindparam("now"))
 )
+_STEP_UP = update(session).where(session.c.id == bindparam("session_id")).values(stepped_up_at=bindparam("now"))
+_ROTATE = update(session).where(session.c.id == bindparam("session_id")).values(token_hash=bindparam("new_token"))
 _UNREVOKED = update(session).where(session.c.revoked_at.is_(None)).values(revoked_at=func.now())
 _REVOKE_TOKEN = _UNREVOKED.where(session.c.token_hash == bindparam("the_token"))
 _REVOKE_ONE = _UNREVOKED.where(session.c.id == bindparam("session_id"), session.c.member_id == bindparam("owner_id"))
 _REVOKE_OTHERS = _UNREVOKED.where(session.c.member_id == bindparam("owner_id"), session.c.id != bindparam("kept_id"))
+_END_CHALLENGES = (
+    update(challenge)
+    .where(challenge.c.member_id == bindparam("owner_id"), challenge.c.used_at.is_(None))
+    .values(used_at=func.now())
+)
 _REVOKE_ALL = _UNREVOKED.where(session.c.member_id == bindparam("owner_id"))
 
 
@@ -102,6 +118,16 @@ def touch(conn: Connection, session_id: UUID, now: datetime) -> None:
     conn.execute(_TOUCH, {"session_id": session_id, "now": now})
 
 
+def step_up(conn: Connection, session_id: UUID, now: datetime) -> None:
+    """Note that the member has proved at `now`, within this session, who it is."""
+    conn.execute(_STEP_UP, {"session_id": session_id, "now": now})
+
+
+def rotate(conn: Connection, session_id: UUID, token_hash: bytes) -> None:
+    """Let the session be found by another token from now on."""
+    conn.execute(_ROTATE, {"session_id": session_id, "new_token": token_hash})
+
+
 def of_member(conn: Connection, member_id: UUID, *, seen_after: datetime, created_after: datetime) -> list[Device]:
     """Return the live sessions of a member, the one used last first."""
     times = {"member_id": member_id, "seen_after": seen_after, "created_after": created_after}
@@ -119,7 +145,8 @@ def revoke(conn: Connection, session_id: UUID, member_id: UUID) -> bool:
 
 
 def revoke_all(conn: Connection, member_id: UUID, keep: UUID | None = None) -> int:
-    """End all sessions of a member, except `keep` where given; return how many."""
+    """End all sessions of a member, except `keep` where given, and half-done sign-ins; return how many sessions."""
+    conn.execute(_END_CHALLENGES, {"owner_id": member_id})
     if keep is None:
         return conn.execute(_REVOKE_ALL, {"owner_id": member_id}).rowcount
     return conn.execute(_REVOKE_OTHERS, {"owner_id": member_id, "kept_id": keep}).rowcount

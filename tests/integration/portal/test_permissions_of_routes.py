@@ -44,6 +44,11 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "access.sign_in_now",
         "access.invitation",
         "access.accept_invitation",
+        "proving.second",
+        "proving.second_now",
+        "proving.second_options",
+        "proving.passkey_options",
+        "proving.passkey_sign_in",
     }
 
 
