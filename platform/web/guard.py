@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from ...config.errors import ForbiddenError
-from . import sessions, tenant
+from . import sessions, tenant, uses
 from .member import signed_in
 from .permissions import NEEDS, Permission
 
@@ -38,6 +38,7 @@ def check_all_public(app: Flask) -> None:
 
 def install_for_workspaces(app: Flask) -> None:
     """Let every request of `app` through the gates, in this order: host, sign-in, permission."""
+    uses.install(app)
 
     @app.before_request
     def gate() -> ResponseReturnValue | None:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
@@ -56,4 +57,5 @@ def install_for_workspaces(app: Flask) -> None:
             return sessions.ask_to_sign_in()
         if not member.may(need):
             raise ForbiddenError(f"Your role in this workspace ({member.role.label}) does not permit this.")
+        uses.note(member.id, need)
         return None

@@ -27,7 +27,7 @@ CANARY = "Canary of Rowan"
 SECRET = "canary-of-rowan"  # in an e-mail address
 WORDS = {
     *("csrf_token", "next", "pane", "then", "version", "file", "q"),
-    *("email", "password", "old_password", "name", "role", "self_approval", "reason"),
+    *("email", "password", "old_password", "name", "role", "was", "stays", "self_approval", "reason"),
     *("spent_on", "merchant", "amount", "refund", "currency", "tax_amount", "fx_rate", "note"),
 }  # fields that are no ids
 MEANS_NOTHING = {
@@ -37,6 +37,7 @@ NAMED_TODAY = {
     *(("expenses.create", "category"), ("expenses.create", "receipt"), ("receipts.upload", "receipt")),
     *(("expenses.change", "category"), ("expenses.change", "receipt"), ("receipts.upload", "expense")),
     ("reports.submit", "expense"),
+    *(("members.save", "approver"), ("members.remove", "approver"), ("members.transfer.start", "member")),
 }
 ID_ELSEWHERE = {"after", "before"}  # a place in a list, which is never looked up
 
