@@ -19,7 +19,7 @@ from strongroom.platform.web import guard
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 

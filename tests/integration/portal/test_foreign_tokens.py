@@ -20,7 +20,7 @@ from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 A, B = "rowan", "maple"
 CANARY = "Canary of Rowan"
