@@ -24,7 +24,7 @@ from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
 from strongroom.tenant_schema.queries import passkeys
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 
