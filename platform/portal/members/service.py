@@ -14,6 +14,7 @@ from ...mail import outbox
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Role, may_grant, may_manage
+from ...webhooks.prompt import announce
 from ..access.service import email_index, token_hash
 
 GOOD_FOR = timedelta(days=7)
@@ -108,6 +109,7 @@ def invite(actor: CurrentMember, email: str, role: Role, now: datetime) -> NewIn
         expires_at=now + GOOD_FOR,
     )
     audit.record(conn, actor.id, "member.invited", "invitation", row_id, {"role": role})
+    announce("member.invited", {"invitation_id": str(row_id), "role": role, "by": str(actor.id)})
     link = f"{tenant.platform().settings.workspace_url(tenant.tenant().slug)}/invitation/{token}"
     _write(actor, email, role, link)
     return NewInvitation(email, link, now + GOOD_FOR)
@@ -140,6 +142,7 @@ def change_role(actor: CurrentMember, target: Person, role: Role) -> None:
     if target.id != actor.id:
         sessions.revoke_all(conn, target.id)
     audit.record(conn, actor.id, "member.role_changed", "member", target.id, {"from": target.role, "to": role})
+    announce("member.role_changed", {"member_id": str(target.id), "from": target.role, "to": role, "by": str(actor.id)})
 
 
 def remove(actor: CurrentMember, target: Person) -> None:
@@ -151,6 +154,7 @@ def remove(actor: CurrentMember, target: Person) -> None:
     invitations.revoke_by(conn, target.id)  # or they would come back by a link that they were shown
     sessions.revoke_all(conn, target.id)
     audit.record(conn, actor.id, "member.removed", "member", target.id, {"role": target.role})
+    announce("member.removed", {"member_id": str(target.id), "role": target.role, "by": str(actor.id)})
 
 
 def _check_grant(actor: CurrentMember, role: Role) -> None:
