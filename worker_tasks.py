@@ -5,6 +5,7 @@ from importlib import import_module
 _MODULES = (
     ".platform.mail.delivery",
     ".platform.webhooks.tasks",
+    ".platform.payments.tasks",
     ".provisioning.tasks",
     ".backup.tasks",
     ".backup.archive.tasks",

@@ -28,6 +28,7 @@ FORM_LIMIT = 1024 * 1024  # of the fields that are not files
 SITE = "strongroom_site"
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
 DOMAINS = ("access", "dashboard", "expenses", "receipts", "reports", "members", "settings")
+SITE_DOMAINS = ("signup", "payments")
 
 
 def create_app(platform: Platform) -> Flask:
@@ -50,7 +51,8 @@ def create_app(platform: Platform) -> Flask:
 def create_site(platform: Platform) -> Flask:
     """The public site: it has no workspace, no member, and only public routes."""
     site = _new_app(platform, "site")
-    site.register_blueprint(importlib.import_module("...portal.signup.routes", __name__).blueprint)
+    for domain in SITE_DOMAINS:
+        site.register_blueprint(importlib.import_module(f"...portal.{domain}.routes", __name__).blueprint)
     guard.check_declared(site)
     guard.check_all_public(site)
     return site

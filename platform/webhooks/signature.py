@@ -71,7 +71,8 @@ def verify(keys: Iterable[str], headers: Mapping[str, str], body: bytes, now: da
 
     All keys and signatures are compared, each in constant time; a timestamp of exactly five minutes ago still counts.
     """
-    message_id, stamp, given = (headers.get(f"webhook-{name}") or "" for name in ("id", "timestamp", "signature"))
+    lower = {name.lower(): value for name, value in headers.items()}
+    message_id, stamp, given = (lower.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
     if not _ID.fullmatch(message_id) or not _SECONDS.fullmatch(stamp) or not given:
         raise SignatureError("The headers webhook-id, webhook-timestamp and webhook-signature are needed.")
     sent_at = _time(stamp)
