@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Text, bindparam, case, delete, func, insert, select, true, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from ..ids import new_uuid7
 from ..tables import webhook_attempt, webhook_delivery, webhook_endpoint, webhook_event
@@ -245,7 +246,7 @@ def attempts(conn: Connection, delivery_id: UUID) -> list[Attempt]:
 def last_attempts(conn: Connection, deliveries: Iterable[UUID]) -> dict[UUID, Attempt]:
     """The last try of each of `deliveries` that was tried."""
     columns = _A.delivery_id, _A.at, _A.status, _A.error, _A.milliseconds
-    newest = select(*columns).where(_A.delivery_id.in_(list(deliveries))).distinct(_A.delivery_id)
+    newest = select(*columns).where(_A.delivery_id.in_(list(deliveries))).ext(distinct_on(_A.delivery_id))
     rows = conn.execute(newest.order_by(_A.delivery_id, _A.at.desc(), _A.id.desc()))
     return {row[0]: Attempt(*row[1:]) for row in rows}
 
