@@ -6,6 +6,7 @@ _MODULES = (
     ".platform.mail.delivery",
     ".platform.webhooks.tasks",
     ".platform.payments.tasks",
+    ".platform.portal.cardfeed.tasks",
     ".provisioning.tasks",
     ".backup.tasks",
     ".backup.archive.tasks",

@@ -27,7 +27,18 @@ UPLOAD_LIMIT = 25 * 1024 * 1024
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
 SITE = "strongroom_site"
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
-DOMAINS = ("access", "dashboard", "expenses", "receipts", "reports", "members", "settings", "webhooks")
+DOMAINS = (
+    "access",
+    "dashboard",
+    "expenses",
+    "receipts",
+    "reports",
+    "members",
+    "settings",
+    "webhooks",
+    "cards",
+    "cardfeed",
+)
 SITE_DOMAINS = ("signup", "payments")
 
 

@@ -143,7 +143,7 @@ incoming_event = Table(  # from a card feed: stored before it is acknowledged
     at("received_at"),
     at("processed_at", nullable=True),
     Column("error", Text),
-    ref("expense_id", "expense", nullable=True),
+    Column("expense_id", Uuid, ForeignKey(f"{SCHEMA}.expense.id", ondelete="SET NULL"), index=True),
     UniqueConstraint("source", "external_id"),
     Index("ix_incoming_event_unprocessed", "received_at", postgresql_where=text("processed_at IS NULL")),
 )

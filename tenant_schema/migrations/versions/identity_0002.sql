@@ -216,8 +216,9 @@ CREATE TABLE app.incoming_event (
     expense_id UUID,
     CONSTRAINT pk_incoming_event PRIMARY KEY (id),
     CONSTRAINT uq_incoming_event_source_external_id UNIQUE (source, external_id),
-    CONSTRAINT fk_incoming_event_expense_id FOREIGN KEY(expense_id) REFERENCES app.expense (id)
+    CONSTRAINT fk_incoming_event_expense_id FOREIGN KEY(expense_id) REFERENCES app.expense (id) ON DELETE SET NULL
 );
+CREATE INDEX ix_incoming_event_expense_id ON app.incoming_event (expense_id);
 CREATE INDEX ix_incoming_event_unprocessed ON app.incoming_event (received_at) WHERE processed_at IS NULL;
 
 CREATE TABLE app.webhook_attempt (

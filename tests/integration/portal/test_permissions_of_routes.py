@@ -44,6 +44,7 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "access.sign_in_now",
         "access.invitation",
         "access.accept_invitation",
+        "cardfeed.receive",
     }
 
 
