@@ -59,7 +59,7 @@ def finished(app: Flask, api: ApiWithProblems) -> dict[str, Any]:
     document["servers"] = [{"url": "/", "description": "The workspace's own address"}]
     parts = cast(dict[str, Any], document.setdefault("components", {}))
     parts["securitySchemes"] = {SCHEME: _SCHEME}
-    parts.setdefault("schemas", {}).update(_problem_schemas(parts))
+    parts["schemas"].pop("PaginationMetadata", None)  # flask-smorest's own, which nothing here uses
     parts["responses"] = {f"Problem{status}": _problem(text) for status, text in COMMON_AND_MORE.items()}
     scopes = _scopes_by_operation(app)
     for path, operations in cast(dict[str, dict[str, Any]], document["paths"]).items():
@@ -108,6 +108,7 @@ def _finish(operation: dict[str, Any], path: str, method: str, scope: str | None
         statuses += [412, 428]
     for status in sorted(set(statuses)):
         operation["responses"][str(status)] = {"$ref": f"#/components/responses/Problem{status}"}
+    operation["responses"] = dict(sorted(operation["responses"].items()))
 
 
 _REPLAYED: Final = {
@@ -134,26 +135,4 @@ def _problem(text: str) -> dict[str, Any]:
     return {
         "description": text,
         "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-    }
-
-
-def _problem_schemas(parts: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a problem document: no route names it as its own answer."""
-    if "Problem" in parts.get("schemas", {}):
-        return {}
-    text, number = {"type": "string"}, {"type": "integer"}
-    wrong = {"type": "object", "required": ["field", "message"], "properties": {"field": text, "message": text}}
-    return {
-        "Problem": {
-            "type": "object",
-            "required": ["type", "title", "status", "detail"],
-            "properties": {
-                "type": text | {"const": "about:blank"},
-                "title": text | {"example": "Unprocessable Entity"},
-                "status": number | {"example": 422},
-                "detail": text | {"example": "Amounts in JPY have no decimal places."},
-                "errors": {"type": "array", "items": wrong},
-                "reference": text | {"description": "Of an error on our side: quote it when you write to us."},
-            },
-        }
     }

@@ -44,6 +44,17 @@ class KeyedRequest:
         return int.from_bytes(hashlib.sha256(self.token_id.bytes + self.key).digest()[:8], signed=True)
 
 
+class InFlight(Conflict):
+    """Raised when a request with the same key is being carried out."""
+
+    retry_after = 1  # seconds
+
+
+def hashed(key: str) -> bytes:
+    """What the database knows of a key."""
+    return hashlib.sha256(key.encode()).digest()
+
+
 def install(app: Flask) -> None:
     """Answer repeated requests of `app`. After the gate, and after `tenant`: Flask ends a request in reverse order."""
 
@@ -54,7 +65,7 @@ def install(app: Flask) -> None:
         keyed = _read()
         conn = tenant.connection()
         if not queries.try_lock(conn, keyed.lock):
-            raise Conflict("A request with this idempotency key is being carried out; repeat it in a moment.")
+            raise InFlight("A request with this idempotency key is being carried out; repeat it in a moment.")
         found = queries.kept(conn, keyed.token_id, keyed.key, datetime.now(UTC) - KEPT_FOR)
         if found is None:
             g.keyed_request = keyed
@@ -75,7 +86,7 @@ def _read() -> KeyedRequest:
     key = request.headers[HEADER]
     if not 1 <= len(key) <= LONGEST or not key.isascii() or not key.isprintable():
         raise CallError(f"An idempotency key has 1 to {LONGEST} printable ASCII characters.", HEADER)
-    return KeyedRequest(token().id, hashlib.sha256(key.encode()).digest(), _content_hash())
+    return KeyedRequest(token().id, hashed(key), _content_hash())
 
 
 def _content_hash() -> bytes:

@@ -21,10 +21,12 @@ from .scopes import ApiScope
 
 AN_ID: Final = "0192f5c4-7d3b-7c1a-9a55-3f0f6a1d2b11"
 ANOTHER_ID: Final = "0192f5c4-8a10-7b44-8c1e-95d1f1f0ce02"
+ABOUT_AMOUNTS: Final = "Negative for a refund; with at most the digits that the currency has."
+ABOUT_RATES: Final = "What one unit of the currency is worth in the workspace's; needed where the two differ."
 MOST_FILTERS: Final = 100
 MOST_RECEIPTS: Final = 50
-_DECIMAL: Final = Regexp(re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,4})?\Z", re.ASCII), error="Write it as “12.50”.")
-_RATE: Final = Regexp(re.compile(r"[0-9]{1,8}(\.[0-9]{1,10})?\Z", re.ASCII), error="Write it as “0.8532”.")
+_DECIMAL: Final = r"-?[0-9]{1,13}(\.[0-9]{1,4})?"
+_RATE: Final = r"[0-9]{1,8}(\.[0-9]{1,10})?"
 
 
 class Words(fields.String):
@@ -39,6 +41,13 @@ class Words(fields.String):
         if "\0" in text:
             raise ValidationError("Not a valid text.")
         return text
+
+
+def _number(pattern: str, example: str, about: str, **more: Any) -> Words:
+    """A decimal number as text. Python's `$` lets a line end stand after it, so it is not asked."""
+    shape = Regexp(re.compile(rf"{pattern}\Z", re.ASCII), error=f"Write it as “{example}”.")
+    described = {"pattern": f"^{pattern}$", "example": example, "description": about}
+    return Words(validate=shape, metadata=described, **more)
 
 
 class Strict(Schema):
@@ -82,8 +91,8 @@ class ExpenseQuery(PageQuery):
     state = fields.List(fields.String(validate=OneOf(SHOWN_STATES)), validate=Length(max=MOST_FILTERS))
     since = fields.Date(metadata={"description": "First day."})
     until = fields.Date(metadata={"description": "Last day."})
-    least = Words(validate=_DECIMAL, metadata={"description": "Smallest amount, in the workspace's currency."})
-    most = Words(validate=_DECIMAL, metadata={"description": "Largest amount, in the workspace's currency."})
+    least = _number(_DECIMAL, "10", "Smallest amount, in the workspace's currency.")
+    most = _number(_DECIMAL, "500.00", "Largest amount, in the workspace's currency.")
 
 
 class ReportQuery(PageQuery):
@@ -100,24 +109,10 @@ class ExpenseChange(Strict):
     spent_on = fields.Date(metadata={"example": "2026-03-12"})
     merchant = Words(validate=Length(1, MERCHANT_LENGTH), metadata={"example": "Hotel Adler"})
     category_id = _id()
-    amount = Words(
-        validate=_DECIMAL,
-        metadata={"example": "118.40", "description": "Negative for a refund. With at most the currency's digits."},
-    )
+    amount = _number(_DECIMAL, "118.40", ABOUT_AMOUNTS)
     currency = Words(validate=Length(3, 3), metadata={"example": "EUR", "description": "ISO 4217."})
-    tax_amount = Words(
-        validate=_DECIMAL,
-        allow_none=True,
-        metadata={"example": "7.74", "description": "The part of the amount that is tax."},
-    )
-    fx_rate = Words(
-        validate=_RATE,
-        allow_none=True,
-        metadata={
-            "example": "0.8532",
-            "description": "What one unit of the currency is worth in the workspace's; needed where they differ.",
-        },
-    )
+    tax_amount = _number(_DECIMAL, "7.74", "The part of the amount that is tax.", allow_none=True)
+    fx_rate = _number(_RATE, "0.8532", ABOUT_RATES, allow_none=True)
     note = Words(validate=Length(max=NOTE_LENGTH), metadata={"example": "Client visit"})
     receipt_ids = fields.List(
         fields.UUID(),
@@ -132,11 +127,7 @@ class NewExpense(ExpenseChange):
     spent_on = fields.Date(required=True, metadata={"example": "2026-03-12"})
     merchant = Words(required=True, validate=Length(1, MERCHANT_LENGTH), metadata={"example": "Hotel Adler"})
     category_id = _id(required=True)
-    amount = Words(
-        required=True,
-        validate=_DECIMAL,
-        metadata={"example": "118.40", "description": "Negative for a refund. With at most the currency's digits."},
-    )
+    amount = _number(_DECIMAL, "118.40", ABOUT_AMOUNTS, required=True)
 
 
 class ExpenseLine(Schema):

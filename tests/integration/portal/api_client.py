@@ -9,7 +9,6 @@ from uuid import UUID
 
 from flask import Flask
 from sqlalchemy import Connection
-from werkzeug.test import TestResponse
 
 from strongroom.platform.api import tokens
 from strongroom.platform.api.scopes import ApiScope
@@ -35,16 +34,16 @@ class Program:
     token: str | None
     token_id: UUID | None = None
 
-    def call(self, method: str, path: str, **arguments: Any) -> TestResponse:
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
         """Send one request; `json`, `data`, `query_string` and `headers` as for Werkzeug's client."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         headers |= arguments.pop("headers", {})
         return self.app.test_client().open(path, method=method, base_url=self.base, headers=headers, **arguments)
 
-    def get(self, path: str, **arguments: Any) -> TestResponse:
+    def get(self, path: str, **arguments: Any) -> Any:
         return self.call("GET", path, **arguments)
 
-    def post(self, path: str, json: object = None, **arguments: Any) -> TestResponse:
+    def post(self, path: str, json: object = None, **arguments: Any) -> Any:
         return self.call("POST", path, **({"json": json} if json is not None else {}), **arguments)
 
 
