@@ -3,17 +3,15 @@
 import importlib
 from typing import Any, cast
 
-from flask import Flask, Request, Response, jsonify, render_template
+from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface
 
 from ..control.platform import Platform
 from ..web import refusals, tenant
 from ..web.app import new_app
-from ..web.permissions import public
-from . import document, gate, idempotency, parsing, problems, throttle
+from . import document, gate, idempotency, parsing, problems, reference, throttle
 
 BLUEPRINTS = ("expenses", "receipts", "reports", "people")
-DOCUMENT_PATH = "/api/v1/openapi.json"
 INERT = "default-src 'none'; frame-ancestors 'none'"
 
 
@@ -41,7 +39,8 @@ def create_api(platform: Platform) -> Flask:
     api = document.new_api(app)
     for name in BLUEPRINTS:
         api.register_blueprint(importlib.import_module(f".{name}", __package__).blueprint)
-    _add_reference(app, api)
+    app.register_blueprint(reference.blueprint)
+    app.extensions[reference.EXTENSION] = document.finished(app, api)
     gate.check_declared(app)
     return app
 
@@ -51,18 +50,3 @@ def _close(response: Response) -> Response:
     if response.mimetype != "text/html":
         response.headers.setdefault("Content-Security-Policy", INERT)
     return response
-
-
-def _add_reference(app: Flask, api: document.ApiWithProblems) -> None:
-    """The document, and the page that shows it. Both are the same for everybody, so they need no token."""
-    written = document.finished(app, api)
-
-    @app.get(DOCUMENT_PATH)
-    @public
-    def openapi() -> Response:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
-        return jsonify(written)
-
-    @app.get("/api/docs")
-    @public
-    def reference() -> str:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
-        return render_template("api/docs.html", document=written, path=DOCUMENT_PATH)
