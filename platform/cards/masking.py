@@ -12,6 +12,7 @@ from typing import Final
 
 SHORTEST: Final = 13
 LONGEST: Final = 19
+DOTS: Final = "••••"  # instead of all digits but the last four
 _DASHES: Final = "\N{SOFT HYPHEN}\N{MINUS SIGN}\N{HYPHEN}-\N{HORIZONTAL BAR}\N{FULLWIDTH HYPHEN-MINUS}"
 _UNSEEN: Final = "\N{ZERO WIDTH SPACE}-\N{RIGHT-TO-LEFT MARK}\N{WORD JOINER}\N{ZERO WIDTH NO-BREAK SPACE}"
 _GAP: Final = rf"[\s._/·{_UNSEEN}{_DASHES}-]"
@@ -83,7 +84,7 @@ def _mask_run(match: re.Match[str]) -> str:
             first += 1
             continue
         digits = "".join(group[2] for group in groups[first : last + 1])
-        out += run[done : groups[first][0]] + f"•••• {digits[-4:]}"
+        out += run[done : groups[first][0]] + f"{DOTS} {digits[-4:]}"
         done, first = groups[last][1], last + 1
     return out + run[done:]
 
