@@ -12,6 +12,7 @@ from flask import Flask, Request, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..registry.hosts import is_site
+from .cards import MaskingParser
 
 KIB = 1024
 FORM = 64 * KIB
@@ -70,6 +71,8 @@ class MemoryRequest(Request):
 
     What the route accepts bounds the memory that this takes.
     """
+
+    form_data_parser_class = MaskingParser
 
     def _get_file_stream(
         self,
