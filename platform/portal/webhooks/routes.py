@@ -13,6 +13,7 @@ from ...web import limits, tenant
 from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, requires
+from ...web.stepup import fresh
 from ...webhooks.events import EVENTS
 from . import service
 
@@ -37,6 +38,7 @@ def new() -> ResponseReturnValue:
 
 @blueprint.post("/new")
 @requires(Permission.INTEGRATE)
+@fresh
 def add() -> ResponseReturnValue:
     """Add an endpoint and show its key, this once."""
     try:
@@ -94,6 +96,7 @@ def save(endpoint_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:endpoint_id>/rotate")
 @requires(Permission.INTEGRATE)
+@fresh
 def rotate(endpoint_id: UUID) -> ResponseReturnValue:
     """Make a new key and show it, this once."""
     secret = service.rotate(current(), endpoint_id, datetime.now(UTC))
