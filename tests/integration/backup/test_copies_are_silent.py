@@ -1,13 +1,11 @@
 """A copy of a workspace tells nobody anything and takes nothing: receivers and processors know the original."""
 
-from datetime import UTC, datetime
-
 import pytest
 from sqlalchemy import func, select
 
+from strongroom.backup import runs
 from strongroom.backup.clone import Wish, clone
 from strongroom.backup.restore import restore
-from strongroom.backup.take import take_backup
 from strongroom.platform.keys import FieldCipher
 from strongroom.platform.webhooks.events import emit
 from strongroom.platform.webhooks.signature import new_secret
@@ -59,8 +57,10 @@ def test_a_clone_is_silent_and_the_original_is_not(platform, talkative) -> None:
     assert "report.paid" in cipher.open(t.webhook_event.c.payload, *event)
 
 
-def test_a_backup_restored_as_another_workspace_is_silent_and_in_place_sends_nothing_again(platform, talkative) -> None:
-    take_backup(platform, talkative.id, datetime.now(UTC))
+def test_a_backup_restored_as_another_workspace_is_silent_and_in_place_sends_nothing_again(
+    platform, scratch, talkative
+) -> None:
+    runs.run_many(platform, [talkative.id], scratch=scratch)
     done = restore(platform, talkative.slug, as_slug=f"r-{new_uuid7().hex[8:20]}")
     assert found(platform, talkative.named("copy", done.tenant.id)) == ("copied", "cancelled", 0)
     restore(platform, talkative.slug)
