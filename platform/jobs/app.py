@@ -34,8 +34,8 @@ app = App(connector=PsycopgConnector())
 DEFAULT = "default"  # what somebody waits for
 BACKUP = "backup"  # making backups
 UPKEEP = "upkeep"  # long work that nobody waits for
-HOOKS = "hooks"  # telling customers' own machines, which may take long to answer
 MAIL = "mail"  # a mail server may take its time
+HOOKS = "hooks"  # telling customers' own machines, which may take long to answer
 
 _PLATFORM = "platform"
 # What a repetition may cure; anything else is a bug or a refusal, and stays failed.

@@ -44,7 +44,6 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "access.sign_in_now",
         "access.invitation",
         "access.accept_invitation",
-        "cardfeed.receive",
         "alerts.not_me",
         "alerts.confirm_not_me",
         "csp_reports.take",
@@ -53,6 +52,7 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "proving.second_options",
         "proving.passkey_options",
         "proving.passkey_sign_in",
+        "cardfeed.receive",
     }
 
 
