@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -311,14 +312,45 @@ payment_method = Table(  # of a card only what tells it apart: never its number
     _now("changed_at"),
 )
 
+web_event = Table(  # how often something happened at the edge, by name and day
+    "web_event",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
+mail_standing = Table(  # of workspaces whose mail is not all out; each delivery writes it anew
+    "mail_standing",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    Column("waiting", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("oldest_at", DateTime(timezone=True)),  # of those that wait
+    _now("counted_at"),
+)
+
 payment_event = Table(  # from the payment processor: stored before it is acknowledged
     "payment_event",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("external_id", Text, nullable=False, unique=True),
     Column("type", Text, nullable=False),
+    Column("tenant_id", Text, ForeignKey("tenant.id", ondelete="CASCADE")),  # null where it concerns none that there is
     Column("content", JSONB, nullable=False),  # the few fields that we read, no other
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column(
+        "sent_at", DateTime(timezone=True), nullable=False
+    ),  # of the newest time it was sent: an older one is a replay
     _now("received_at"),
     _now("processed_at", nullable=True),
     Column("error", Text),
+    Index("ix_payment_event_tenant_id", "tenant_id", "type", "occurred_at"),
+)
+
+webhook_count = Table(  # of attempts to deliver, of all workspaces together
+    "webhook_count",
+    metadata,
+    Column("outcome", Text, primary_key=True),
+    Column("attempts", BigInteger, nullable=False),
 )

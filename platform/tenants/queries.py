@@ -41,7 +41,10 @@ _TENANT = select(
     _last_backup,
     _last_verified,
     tenant.c.erased_at,
-).select_from(tenant.outerjoin(placement, tenant.c.placement_id == placement.c.id))
+    plan.c.requires_second_factor,
+).select_from(
+    tenant.join(plan, tenant.c.plan_id == plan.c.id).outerjoin(placement, tenant.c.placement_id == placement.c.id)
+)
 
 
 def by_slug(conn: Connection, slug: str) -> Tenant:
@@ -192,6 +195,19 @@ def set_name(conn: Connection, tenant_id: str, name: str) -> None:
     """Rename a workspace. Running processes notice by its generation."""
     _locked(conn, tenant_id)
     _change(conn, tenant_id, name=name)
+
+
+def lock(conn: Connection, tenant_id: str) -> Tenant:
+    """Return a tenant that nobody else changes before the transaction ends. Raises `NotFoundError`."""
+    _locked(conn, tenant_id)
+    return by_id(conn, tenant_id)
+
+
+def set_plan(conn: Connection, tenant_id: str, plan_id: str) -> None:
+    """Give a workspace another plan. Raises `CallError` for an unknown one."""
+    now = lock(conn, tenant_id)
+    _check_known(conn, plan_id, now.region)
+    _change(conn, tenant_id, plan_id=plan_id)
 
 
 def set_slug(conn: Connection, tenant_id: str, slug: str) -> Tenant:
