@@ -22,6 +22,7 @@ from strongroom.tenant_schema.queries import api_tokens, members
 from strongroom.tenant_schema.tables import api_token, audit_event, expense
 
 EXPENSES = "/api/v1/expenses"
+NO_FORMS = {"csp_reports.take", "cardfeed.receive"}  # they change nothing for whoever is signed in
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +152,7 @@ def test_a_session_is_nothing_to_the_api_and_a_token_nothing_to_the_pages(office
 def test_pages_want_their_form_token_also_beside_a_token_of_the_api(office: Office) -> None:
     program = office.program()
     for rule in office.app.url_map.iter_rules():
-        if "POST" not in (rule.methods or set()):
+        if "POST" not in (rule.methods or set()) or rule.endpoint in NO_FORMS:
             continue
         answer = program.post(address(rule), headers={"Content-Type": "application/json"})
         assert answer.status_code == 400, rule.rule
@@ -215,6 +216,7 @@ def test_ids_of_another_workspace_are_not_there(office: Office, other: Office) -
     draft = theirs.post(EXPENSES, office.expense()).json
     report = theirs.post("/api/v1/reports", {"expense_ids": [theirs.post(EXPENSES, office.expense()).json["id"]]}).json
     thief = other.program()
+    api_of(other.app).extensions["strongroom_limiter"].reset()  # so many signs are noted in a minute
     for rule, method in operations(other):
         for value in (draft["id"], report["id"], office.people[Role.ADMIN]):
             if "<uuid:" in rule.rule:
