@@ -22,11 +22,12 @@ class Entry:
     endpoint: str
     permission: Permission
     counts_approvals: bool = False
+    also: tuple[str, ...] = ()  # other domains whose pages belong to it
 
     @property
     def active(self) -> bool:
         """Whether the page belongs to this entry."""
-        return (request.endpoint or "").split(".")[0] == self.endpoint.split(".")[0]
+        return (request.endpoint or "").split(".")[0] in (self.endpoint.split(".")[0], *self.also)
 
 
 ENTRIES = (
@@ -35,7 +36,7 @@ ENTRIES = (
     Entry("Approvals", "checks", "reports.approvals", Permission.APPROVE, counts_approvals=True),
     Entry("Analytics", "chart-bar", "analytics.index", Permission.ANALYSE),
     Entry("Members", "users", "members.index", Permission.USE),
-    Entry("Settings", "settings", "settings.index", Permission.USE),
+    Entry("Settings", "settings", "settings.index", Permission.USE, also=("factors",)),
 )
 
 

@@ -80,7 +80,7 @@ def test_a_passkey_is_enrolled_and_signs_in_after_the_password_and_alone(
         expect(page).to_have_url(f"{workspace.url}/settings/security")
         expect(page.get_by_text(re.compile("last used just now"))).to_be_visible()
         page.get_by_role("button", name="Remove the passkey Work laptop").click()
-        page.get_by_role("button", name="Remove the passkey", exact=True).click()
+        page.get_by_role("button", name="Remove it").click()
         expect(page.get_by_text("The passkey is removed.")).to_be_visible()
 
 
