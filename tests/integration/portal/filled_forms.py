@@ -4,6 +4,7 @@ import io
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,6 +17,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from strongroom.platform.keys import FieldCipher
+from strongroom.platform.portal.access import links
 from strongroom.platform.web import guard
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
@@ -72,6 +74,7 @@ def objects_of(portal: Portal, slug: str, category: str, word: str) -> dict[str,
         invitation = conn.scalar(select(tables.invitation.c.id).order_by(tables.invitation.c.id.desc()))
         of_owner = tables.session.c.member_id == portal.people[slug, Role.OWNER]
         session = conn.scalar(select(tables.session.c.id).where(of_owner).order_by(tables.session.c.id.desc()))
+        not_me = links.make(conn, portal.people[slug, Role.CONTRIBUTOR], links.NOT_ME, timedelta(days=7))
     return {
         "expense_id": draft,
         "receipt_id": made_receipt(owner, word),
@@ -82,6 +85,7 @@ def objects_of(portal: Portal, slug: str, category: str, word: str) -> dict[str,
         "passkey_id": str(made_passkey(portal, slug, word)),
         "category_id": category,
         "token": link[1],
+        "not_me_token": not_me,
         "asked": "x",  # the assets' version and name are the same for everybody
         "name": "app.css",
     }
