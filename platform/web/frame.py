@@ -22,12 +22,12 @@ class Entry:
     endpoint: str
     permission: Permission
     counts_approvals: bool = False
-    also: tuple[str, ...] = ()  # other domains whose pages belong to it
 
     @property
     def active(self) -> bool:
         """Whether the page belongs to this entry."""
-        return (request.endpoint or "").split(".")[0] in (self.endpoint.split(".")[0], *self.also)
+        here, own = (request.endpoint or "").split(".")[0], self.endpoint.split(".")[0]
+        return here == own or request.path.startswith(f"/{own}/")  # settings have pages of several domains
 
 
 ENTRIES = (
@@ -36,7 +36,7 @@ ENTRIES = (
     Entry("Approvals", "checks", "reports.approvals", Permission.APPROVE, counts_approvals=True),
     Entry("Analytics", "chart-bar", "analytics.index", Permission.ANALYSE),
     Entry("Members", "users", "members.index", Permission.USE),
-    Entry("Settings", "settings", "settings.index", Permission.USE, also=("factors",)),
+    Entry("Settings", "settings", "settings.index", Permission.USE),
 )
 
 

@@ -12,6 +12,7 @@ import pyotp
 from account_holders import PRIVATE, SESSION, Person, Window
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from pyotp.totp import TOTP
 from sqlalchemy import insert, select, update
 from webauthn.helpers import base64url_to_bytes, bytes_to_base64url, encode_cbor
 from werkzeug.test import TestResponse
@@ -35,14 +36,14 @@ class Clock(datetime):
         return cls.at.astimezone(tz)
 
 
-def enrol_app(person: Person) -> pyotp.TOTP:
+def enrol_app(person: Person) -> TOTP:
     """Give a member a confirmed authenticator app."""
     row_id, secret = new_uuid7(), pyotp.random_base32()
     sealed = person.workspace.cipher.seal(tables.totp.c.secret, row_id, secret)
     row = {"id": row_id, "member_id": person.id, "secret": sealed, "confirmed_at": datetime.now(UTC)}
     with person.workspace.database() as conn:
         conn.execute(insert(tables.totp), row)
-    return pyotp.TOTP(secret)
+    return TOTP(secret)
 
 
 def give_codes(person: Person) -> list[str]:

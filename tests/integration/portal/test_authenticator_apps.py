@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import pyotp
 import pytest
 from account_holders import SESSION, Person, Window, Workspace
 from factor_holders import enrol_app, events, give_code, give_codes, half_in, is_in
+from pyotp.totp import TOTP
 
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.permissions import Role
@@ -27,12 +27,12 @@ def ada(workspace: Workspace) -> Person:
     return workspace.join()
 
 
-def begin(window: Window) -> pyotp.TOTP:
+def begin(window: Window) -> TOTP:
     """Begin to enrol an app; the app, as the page describes it."""
     assert window.post(f"{PAGE}/begin", form="/settings/security").location == PAGE
     secret = re.search(r'id="secret">([^<]+)<', window.get(PAGE).text)
     assert secret
-    return pyotp.TOTP(secret[1].replace(" ", ""))
+    return TOTP(secret[1].replace(" ", ""))
 
 
 def test_an_app_counts_once_its_code_was_right_and_ten_codes_are_shown_once(ada: Person) -> None:

@@ -3,15 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
 
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 
 from strongroom.platform.portal.factors import totp
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 NOW = datetime(2030, 3, 1, 12, tzinfo=UTC)  # the beginning of a step
 STEP = int(NOW.timestamp()) // 30
-APP = pyotp.TOTP(SECRET)
+APP = TOTP(SECRET)
 
 
 def accepted(code: str, now: datetime = NOW, after: int | None = None) -> int | None:
