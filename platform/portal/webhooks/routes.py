@@ -13,6 +13,7 @@ from ...web import limits, tenant
 from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, requires
+from ...web.stepup import fresh
 from ...webhooks.events import EVENTS
 from . import service
 
@@ -30,6 +31,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/new")
 @requires(Permission.INTEGRATE)
+@fresh
 def new() -> ResponseReturnValue:
     """The form for an endpoint; every event is chosen."""
     return _form(None, "", "", list(EVENTS), {})
@@ -37,6 +39,7 @@ def new() -> ResponseReturnValue:
 
 @blueprint.post("/new")
 @requires(Permission.INTEGRATE)
+@fresh
 def add() -> ResponseReturnValue:
     """Add an endpoint and show its key, this once."""
     try:
@@ -80,6 +83,7 @@ def edit(endpoint_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:endpoint_id>/edit")
 @requires(Permission.INTEGRATE)
+@fresh
 def save(endpoint_id: UUID) -> ResponseReturnValue:
     """Save an endpoint."""
     service.find(endpoint_id, datetime.now(UTC))
@@ -94,6 +98,7 @@ def save(endpoint_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:endpoint_id>/rotate")
 @requires(Permission.INTEGRATE)
+@fresh
 def rotate(endpoint_id: UUID) -> ResponseReturnValue:
     """Make a new key and show it, this once."""
     secret = service.rotate(current(), endpoint_id, datetime.now(UTC))

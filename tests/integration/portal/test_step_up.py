@@ -20,7 +20,9 @@ Portal = Any  # the fixture's class, in conftest.py
 MATTERS = {  # routes that ask; a new one that belongs here goes into this list
     *("factors.begin_app", "factors.app", "factors.confirm_app", "factors.remove_app", "factors.make_codes"),
     *("factors.new_passkey", "factors.passkey_options", "factors.add_passkey", "factors.remove_passkey"),
-    *("factors.reset", "members.save", "members.send_invitation"),
+    *("factors.reset", "members.save", "members.invitations.send", "members.invitations.resend"),
+    *("members.transfer.start", "members.transfer.accept", "tokens.new", "tokens.make"),
+    *("webhooks.new", "webhooks.add", "webhooks.save", "webhooks.rotate", "cards.start", "cards.rotate"),
 }
 HOUR = timedelta(hours=1)
 FIELD = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
