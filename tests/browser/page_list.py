@@ -9,6 +9,7 @@ from werkzeug.routing import Rule
 NO_PAGES = {
     "assets.send": "static files",
     "members.review.download": "a file",
+    "outbox.html": "what stands in the frame of a letter",
     "receipts.preview": "a picture",
     "receipts.thumbnail": "a picture",
     "receipts.original": "a file",

@@ -10,6 +10,7 @@ from ....config.errors import CallError
 from ...web import limits, tenant
 from ...web.member import current
 from ...web.permissions import Permission, Role, requires
+from ...web.stepup import fresh
 from . import invitations, service
 from .roles import ROLE_TEXTS, role_from
 
@@ -27,6 +28,7 @@ def invite() -> ResponseReturnValue:
 
 @blueprint.post("/invite")
 @requires(Permission.MANAGE_MEMBERS)
+@fresh
 def send() -> ResponseReturnValue:
     """Invite a person and show the link, this once."""
     limits.hit(PER_WORKSPACE, "invite", tenant.tenant().id)
@@ -40,6 +42,7 @@ def send() -> ResponseReturnValue:
 
 @blueprint.post("/invitations/<uuid:invitation_id>/resend")
 @requires(Permission.MANAGE_MEMBERS)
+@fresh
 def resend(invitation_id: UUID) -> ResponseReturnValue:
     """Send a new link, with which the old one ends, and show it, this once."""
     limits.hit(PER_WORKSPACE, "invite", tenant.tenant().id)

@@ -10,9 +10,7 @@ from ...web import tenant
 
 def write(email: str, subject: str, body: str) -> None:
     """Queue a letter to `email` in the request's transaction."""
-    cipher, settings = tenant.cipher(), tenant.platform().settings
-    outbox.queue(tenant.connection(), cipher, email, subject, body)
-    tenant.after_commit(lambda conn: outbox.deliver(conn, cipher, settings))
+    outbox.queue(tenant.connection(), tenant.cipher(), email, subject, body)
 
 
 def link_to(path: str) -> str:

@@ -10,6 +10,7 @@ from ....config.errors import CallError, RefusedError
 from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, Role, requires
+from ...web.stepup import fresh
 from . import changes, invitations, leaving, review_routes, service, transfer, transfer_routes
 from .invitation_routes import blueprint as invitation_pages
 from .roles import ROLE_TEXTS, role_from
@@ -45,6 +46,7 @@ def edit(member_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:member_id>")
 @requires(Permission.MANAGE_MEMBERS)
+@fresh
 def save(member_id: UUID) -> ResponseReturnValue:
     """Change a member's role."""
     person, page = service.person(member_id, current()), "members/edit.html"
@@ -71,6 +73,7 @@ def before_removing(member_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:member_id>/remove")
 @requires(Permission.MANAGE_MEMBERS)
+@fresh
 def remove(member_id: UUID) -> ResponseReturnValue:
     """Take a member out of the workspace."""
     person, page = service.person(member_id, current()), "members/remove.html"
