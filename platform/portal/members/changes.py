@@ -7,6 +7,7 @@ from ...web import sessions as web_sessions
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Permission, Role, allowed
+from ...webhooks.prompt import announce
 from .leaving import Successor, hand_over, id_of
 from .rules import check_grant, keep_an_owner, locked, target_of
 from .service import Person
@@ -41,6 +42,7 @@ def change_role(
     else:
         sessions.revoke_all(conn, target.id)
     audit.record(conn, actor.id, "member.role_changed", "member", target.id, {"from": before, "to": role})
+    announce("member.role_changed", {"member_id": str(target.id), "from": before, "to": role, "by": str(actor.id)})
 
 
 def remove(actor: CurrentMember, target: Person, successor: Successor | None, was: str | None, now: datetime) -> int:
@@ -62,6 +64,7 @@ def remove(actor: CurrentMember, target: Person, successor: Successor | None, wa
     handover.forget_ways_in(conn, target.id)
     sessions.revoke_all(conn, target.id)
     audit.record(conn, actor.id, "member.removed", "member", target.id, {"role": role, "handed_over": moved})
+    announce("member.removed", {"member_id": str(target.id), "role": role, "by": str(actor.id)})
     return moved
 
 
