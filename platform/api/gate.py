@@ -27,6 +27,7 @@ from .scopes import ApiScope
 
 REALM: Final = "Strongroom API"
 USED_EVERY: Final = timedelta(minutes=1)  # a request writes that its token is in use at most this often
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 BAD_TOKENS: Final = "30 per minute"  # of one address, in one workspace
 SCOPE: Final = "strongroom_scope"  # attribute of a view: an ApiScope, or None where any token will do
 
