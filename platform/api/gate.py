@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, Unauthorized
 from ...config.errors import ForbiddenError
 from ...tenant_schema import tables
 from ...tenant_schema.queries import api_tokens
-from ..web import guard, limits, refusals, tenant
+from ..web import guard, limits, refusals, tenant, uses
 from ..web.member import CurrentMember, signed_in
 from ..web.permissions import Permission, Role, requires
 from . import throttle, tokens
@@ -30,6 +30,7 @@ USED_EVERY: Final = timedelta(minutes=1)  # a request writes that its token is i
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 BAD_TOKENS: Final = "30 per minute"  # of one address, in one workspace
 SCOPE: Final = "strongroom_scope"  # attribute of a view: an ApiScope, or None where any token will do
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -87,6 +88,7 @@ def token() -> PresentedToken:
 
 def install(app: Flask) -> None:
     """Let every request of `app` through the gates, in this order: host, token, permission, scope, rate."""
+    uses.install(app)
     manager: Any = LoginManager()  # it has no types
     manager.session_protection = None
     manager.init_app(app, add_context_processor=False)
@@ -114,6 +116,7 @@ def _check(need: Permission, scope: ApiScope | None) -> None:
         raise ForbiddenError("The role of this token’s member does not permit this.")
     if scope is not None and scope not in token().scopes:
         raise ScopeError(scope)
+    uses.note(cast(CurrentMember, member).id, need)
 
 
 def _presented() -> str | None:

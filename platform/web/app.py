@@ -54,6 +54,7 @@ def create_app(platform: Platform) -> Flask:
     """The application for `platform`. Raises `LookupError` when a route declares no permission."""
     app = new_app(platform, "workspace")
     CSRFProtect(app)
+    csp_reports.install(app)
     guard.install_for_workspaces(app)
     refusals.install(app)
     tenant.install(app)
@@ -73,6 +74,7 @@ def create_site(platform: Platform) -> Flask:
     """The public site: it has no workspace, no member, and only public routes."""
     site = new_app(platform, "site")
     CSRFProtect(site)
+    csp_reports.install(site)
     for domain in SITE_DOMAINS:
         site.register_blueprint(importlib.import_module(f"...portal.{domain}.routes", __name__).blueprint)
     shows_outbox = importlib.import_module("...portal.outbox.service", __name__).is_shown(platform.settings)
@@ -103,7 +105,7 @@ def new_app(platform: Platform, purpose: str) -> Flask:
         PREFERRED_URL_SCHEME="https",
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for part in (uploads, origin, errors, formats, security, assets, limits, compression, csp_reports):
+    for part in (uploads, origin, errors, formats, security, assets, limits, compression):
         part.install(app)
     return app
 
