@@ -265,7 +265,7 @@ def test_what_is_of_a_opens_nothing_on_the_public_site(portal: Portal, loot: Loo
     for rule, method in routes(portal.app.extensions["strongroom_site"]):
         answer = send(site, filled(rule, loot.values), method, loot.fields, loot.form_token)
         assert not leaks(answer), rule.rule
-        assert method == "GET" or answer.status_code == 400, rule.rule
+        assert method == "GET" or rule.endpoint in TOKENLESS or answer.status_code == 400, rule.rule
     for rule, method in routes(portal.app):  # whose addresses the site does not have, or answers as its own
         assert not leaks(send(site, filled(rule, loot.values), method, {}, loot.form_token)), rule.rule
 
