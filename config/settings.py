@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import CallError, FailedError
+from .mail import check_mail
 from .pgbackrest import Stanza, read_stanzas
 from .stores import StoreSettings, local_store, read_stores
 
@@ -169,6 +170,11 @@ class Settings:
         return self.home / "outbox"
 
     @property
+    def sender(self) -> str:
+        """Address that all mail comes from."""
+        return self.mail_from or f"no-reply@{self.base_domain}"
+
+    @property
     def log_dir(self) -> Path:
         """Log files of the embedded server and of the processes that `up` starts."""
         return self.home / "log"
@@ -316,6 +322,7 @@ def _check_together(settings: Settings) -> None:
             raise CallError(f"The setting “{name}” must lie between {low} and {high}, not {value}.")
     _check_ports(settings)
     _check_edge(settings)
+    check_mail(settings)
     if settings.backup_root.is_relative_to(settings.home) or settings.home.is_relative_to(settings.backup_root):
         raise CallError(f"backup_root ({settings.backup_root}) and home ({settings.home}) must not contain each other.")
     if settings.production and settings.bcrypt_cost < 12:

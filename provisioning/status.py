@@ -11,6 +11,8 @@ from ..config.errors import StrongroomError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform, open_platform
 from ..platform.jobs import queries as jobs
+from ..platform.mail import standings
+from ..platform.mail.standings import MailTotals
 from ..platform.metrics.queries import last_isolation_verification, store_copies
 from ..platform.metrics.records import StoreCopies, Verification
 from ..platform.protection import queries as protection
@@ -34,6 +36,7 @@ _MOST_NAMED = 20
 _CERTIFICATE_LEFT = timedelta(days=14)  # ours is renewed thirty days before its end
 _COPY_TOLERANCE = timedelta(hours=1)
 _ERASURE_TIME = timedelta(hours=2)
+_MAIL_TIME = timedelta(minutes=30)
 _ISOLATION_AGE = timedelta(days=2)  # a job verifies it every day
 
 
@@ -134,6 +137,19 @@ def erasures_check(begun: Sequence[tuple[str, datetime]], now: datetime) -> Chec
         return Check("erasures", ok=False, detail=f"{len(waiting)} not finished; repeat: {again}")
     at_work = [slug for slug, _ in begun]
     return Check("erasures", ok=True, detail=f"at work: {', '.join(at_work)}" if at_work else "none at work")
+
+
+def mail_check(totals: MailTotals, to_files: bool, now: datetime) -> Check:
+    """Whether all mail goes out: none has failed, and none has been waiting for long."""
+    if to_files:
+        return Check("mail", ok=True, detail="is written to outbox/ of the home: no mail server is configured")
+    failed = f"{totals.failed} failed; see `strongroom mail list`" if totals.failed else ""
+    waiting = f"{totals.waiting} wait" if totals.waiting else ""
+    if totals.oldest_at is not None:
+        waiting += f", the oldest since {totals.oldest_at.isoformat(timespec='seconds')}"
+    is_late = totals.oldest_at is not None and totals.oldest_at < now - _MAIL_TIME
+    detail = "; ".join(filter(None, (waiting, failed))) or "nothing waits"
+    return Check("mail", ok=not failed and not is_late, detail=detail)
 
 
 def _registry(platform: Platform) -> RegistryUse | None:
@@ -269,10 +285,17 @@ def _erasures(platform: Platform) -> Check:
     return erasures_check(begun, datetime.now(UTC))
 
 
+def _mail(platform: Platform) -> Check:
+    with platform.control.connect() as conn:
+        totals = standings.totals(conn)
+    return mail_check(totals, not platform.settings.smtp_host, datetime.now(UTC))
+
+
 _PARTS: dict[str, Callable[[Platform], Check]] = {
     "PostgreSQL": _postgres,
     "keys": _keys,
     "worker": _worker,
+    "mail": _mail,
     "backups": _backups,
     "stores": _stores,
     "archive": _archive,

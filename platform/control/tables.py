@@ -320,6 +320,16 @@ web_event = Table(  # how often something happened at the edge, by name and day
     Column("count", BigInteger, nullable=False),
 )
 
+mail_standing = Table(  # of workspaces whose mail is not all out; each delivery writes it anew
+    "mail_standing",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    Column("waiting", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("oldest_at", DateTime(timezone=True)),  # of those that wait
+    _now("counted_at"),
+)
+
 payment_event = Table(  # from the payment processor: stored before it is acknowledged
     "payment_event",
     metadata,

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...config.errors import StrongroomError
 from ...config.settings import Settings
 from ..jobs import queries as jobs
+from ..mail import standings
 from ..protection import alarms
 from ..protection import queries as protection
 from ..protection.records import Standing, late
@@ -56,7 +57,7 @@ class ControlDatabaseCollector(Collector):
             with self._engine.connect() as conn:
                 found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
                 found += [*_backups(conn, self._settings), *_stores(conn), *_archive(self._settings.log_spool_dir)]
-                found += [*_web(conn), *_certificate(tls_files(self._settings).server)]
+                found += [*_mail(conn), *_web(conn), *_certificate(tls_files(self._settings).server)]
         except (StrongroomError, SQLAlchemyError):
             found = []  # half of them would look like a change
         yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)
@@ -168,6 +169,14 @@ def _stores(conn: Connection) -> Iterator[Metric]:
         since = copies.waiting_since
         lag.add_metric([copies.store], (now - since).total_seconds() if since else 0)
     return iter((held, waiting, lag))
+
+
+def _mail(conn: Connection) -> Iterator[Metric]:
+    totals = standings.totals(conn)
+    age = (datetime.now(UTC) - totals.oldest_at).total_seconds() if totals.oldest_at else 0
+    yield GaugeMetricFamily("strongroom_mail_waiting", "Messages that wait, as of their last delivery", totals.waiting)
+    yield GaugeMetricFamily("strongroom_mail_failed", "Messages that were given up", totals.failed)
+    yield GaugeMetricFamily("strongroom_mail_oldest_seconds", "Age of the message that waits longest", age)
 
 
 def _proofs(conn: Connection) -> Iterator[Metric]:

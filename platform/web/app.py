@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 UPLOAD_LIMIT = uploads.UPLOAD
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
-DOMAINS = ("access", "dashboard", "expenses", "receipts", "reports", "members", "settings")
+DOMAINS = (
+    *("access", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings"),
+    *("factors", "proving"),
+)
 
 
 def create_app(platform: Platform) -> Flask:
@@ -65,6 +68,10 @@ def create_site(platform: Platform) -> Flask:
     """The public site: it has no workspace, no member, and only public routes."""
     site = _new_app(platform, "site")
     site.register_blueprint(importlib.import_module("...portal.signup.routes", __name__).blueprint)
+    shows_outbox = importlib.import_module("...portal.outbox.service", __name__).is_shown(platform.settings)
+    site.jinja_env.globals["shows_outbox"] = shows_outbox
+    if shows_outbox:
+        site.register_blueprint(importlib.import_module("...portal.outbox.routes", __name__).blueprint)
     guard.check_declared(site)
     guard.check_all_public(site)
     return site

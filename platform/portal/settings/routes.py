@@ -10,9 +10,10 @@ from ....config.errors import CallError
 from ....tenant_schema.queries import settings as settings_queries
 from ...protection import queries as protection
 from ...web import limits, sessions, tenant
+from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, requires
-from . import queries, service
+from . import places, queries, service
 
 PASSWORD_TRIES = "10 per 5 minutes"
 
@@ -64,18 +65,27 @@ def save_password() -> ResponseReturnValue:
 @requires(Permission.USE)
 def list_sessions() -> ResponseReturnValue:
     """Where the member is signed in."""
-    return render_template("settings/sessions.html", sessions=service.sessions_of(current(), datetime.now(UTC)))
+    return render_template("settings/sessions.html", sessions=places.sessions_of(current(), datetime.now(UTC)))
 
 
 @blueprint.post("/sessions/<uuid:session_id>/end")
 @requires(Permission.USE)
 def end_session(session_id: UUID) -> ResponseReturnValue:
     """End one of the member's own sessions."""
-    service.end_session(current(), session_id)
+    places.end_session(current(), session_id)
     if session_id == current().session_id:
         sessions.end()
         return redirect(url_for("access.sign_in"), 303)
     flash("That session has ended.")
+    return redirect(url_for("settings.list_sessions"), 303)
+
+
+@blueprint.post("/sessions/end-others")
+@requires(Permission.USE)
+def end_other_sessions() -> ResponseReturnValue:
+    """End all of the member's sessions but this one."""
+    ended = places.end_others(current())
+    flash(f"{plural(ended, 'other session')} ended." if ended else "There was no other session.")
     return redirect(url_for("settings.list_sessions"), 303)
 
 
