@@ -1,4 +1,4 @@
-"""Every response of every route, whoever asks and however it ends, carries the headers; personal pages are kept nowhere."""
+"""Every response of every route carries the headers, whoever asks; personal pages are kept nowhere."""
 
 import re
 from typing import Any
