@@ -2,7 +2,16 @@
 
 from importlib import import_module
 
-_MODULES = (".platform.mail.delivery", ".provisioning.tasks", ".backup.tasks", ".backup.archive.tasks")
+_MODULES = (
+    ".platform.mail.delivery",
+    ".platform.api.upkeep",
+    ".platform.webhooks.tasks",
+    ".platform.payments.tasks",
+    ".platform.portal.cardfeed.tasks",
+    ".provisioning.tasks",
+    ".backup.tasks",
+    ".backup.archive.tasks",
+)
 
 
 def register_tasks() -> None:
