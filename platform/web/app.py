@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 UPLOAD_LIMIT = uploads.UPLOAD
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
-API = "strongroom_api"
+API = uploads.PROGRAMS
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
 DOMAINS = (
     *("access", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings"),

@@ -21,6 +21,7 @@ IMPORT = 10 * 1024 * KIB
 UPLOAD = 25 * 1024 * KIB
 MOST_PARTS = 100  # of a form with files
 SITE = "strongroom_site"
+PROGRAMS = "strongroom_api"
 _ACCEPTS = "strongroom_accepts"  # attribute of a view function: bytes
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -38,14 +39,20 @@ def accepts(most: int) -> Callable[[View], View]:
 
 def most_bytes(app: Flask, method: str, host: str, path: str) -> int:
     """How many bytes the route takes that answers there; those of a small form where none does."""
-    platform = app.extensions["strongroom"]
-    if SITE in app.extensions and is_site(host, platform.settings.base_domain):
-        app = cast(Flask, app.extensions[SITE])
+    app = _behind(app, host, path)
     try:
         endpoint, _ = app.url_map.bind("").match(path.encode("latin-1").decode("utf-8", "replace"), method)
     except HTTPException:
         endpoint = None
     return _of(app, endpoint, path)
+
+
+def _behind(app: Flask, host: str, path: str) -> Flask:
+    """The application that answers there, chosen as the door does (app.py)."""
+    if path.startswith("/api/"):
+        return cast(Flask, app.extensions[PROGRAMS])
+    site = is_site(host, app.extensions["strongroom"].settings.base_domain)
+    return cast(Flask, app.extensions[SITE]) if site else app
 
 
 def _of(app: Flask, endpoint: str | None, path: str) -> int:
