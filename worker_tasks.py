@@ -2,7 +2,13 @@
 
 from importlib import import_module
 
-_MODULES = (".platform.mail.delivery", ".provisioning.tasks", ".backup.tasks", ".backup.archive.tasks")
+_MODULES = (
+    ".platform.mail.delivery",
+    ".platform.portal.access.upkeep",
+    ".provisioning.tasks",
+    ".backup.tasks",
+    ".backup.archive.tasks",
+)
 
 
 def register_tasks() -> None:

@@ -14,8 +14,9 @@ from .records import Backup
 def adapt_restored(conn: Connection, owner: str, origin: Mapping[str, object]) -> str:
     """Bring a copy that stays the same tenant's up to date, as the role `owner`; return its schema revision.
 
-    All sessions and members' invitations end: some of them may have been revoked since the backup. Only the first
-    owner's invitation stays, which nobody inside could give again. Mail that had not been sent is not sent now.
+    All sessions, links in mails and members' invitations end, and no device is known: some of them may have been
+    revoked since the backup. Only the first owner's invitation stays, which nobody inside could give again. Mail that
+    had not been sent is not sent now.
     `origin` says in the audit log which time it is from.
     """
     revision = _at_newest(conn, owner)
@@ -31,13 +32,15 @@ def adapt_copy(
 ) -> str:
     """Make a copy another tenant's: sealed anew under that tenant's keys, without sessions, invitations and mail.
 
-    `origin` says in the audit log what it is a copy of; `reseal_all` does the sealing. Members keep their passwords.
-    Returns the schema revision. Raises `VerificationError` if a value does not open.
+    Nobody has signed in there yet, and no device or link in a mail is known. `origin` says in the audit log what it is
+    a copy of; `reseal_all` does the sealing. Members keep their passwords. Returns the schema revision. Raises
+    `VerificationError` if a value does not open.
     """
     revision = _at_newest(conn, owner)
     _end_sessions(conn)
     _end_invitations(conn, true())
     conn.execute(delete(tables.outbox))
+    conn.execute(update(tables.member).values(last_seen_at=None))  # or the first sign-in would count as suspicious
     reseal_all(conn)
     audit.record(conn, None, "workspace.copied", detail=origin)
     return revision
@@ -51,8 +54,14 @@ def _at_newest(conn: Connection, owner: str) -> str:
 
 
 def _end_sessions(conn: Connection) -> None:
+    """And what else browsers and mails hold: devices that count as known, links, sign-ins that are half done."""
     session = tables.session
     conn.execute(update(session).where(session.c.revoked_at.is_(None)).values(revoked_at=func.now()))
+    conn.execute(update(session).where(session.c.device_id.is_not(None)).values(device_id=None))
+    for table in (tables.device, tables.challenge):
+        conn.execute(delete(table))
+    link = tables.mail_link  # their hashes stay: a link from before is not taken for an intruder's
+    conn.execute(update(link).where(link.c.used_at.is_(None)).values(used_at=func.now()))
 
 
 def _end_invitations(conn: Connection, which: ColumnElement[bool]) -> None:
