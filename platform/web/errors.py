@@ -59,7 +59,11 @@ HTTP: dict[int, Page] = {
     401: Page(401, "You are signed out", "Your session has ended. Sign in to go on."),
     404: NOWHERE,
     405: Page(405, "That cannot be done here", "Go back and use the buttons on the page."),
-    413: Page(413, "That is too large", "A receipt may have up to 20 MB, and one upload up to 25 MB."),
+    413: Page(
+        413,
+        "That is too large",
+        "A receipt may have up to 20 MB, one upload up to 25 MB, and a form without files 64 KB.",
+    ),
     429: Page(429, "Too many tries", "Please wait a few minutes, then try again."),
 }
 

@@ -29,6 +29,7 @@ LONGEST = timedelta(days=90)
 SEEN_EVERY = timedelta(minutes=1)  # a page writes that the session is in use at most this often
 GRACE = timedelta(seconds=10)  # for requests that a page had sent before its session got another token
 TOKEN_BYTES = 32
+LEFT_BEHIND = '"cache"'  # pages that “back” would show; storage holds nothing but the choice of light or dark
 
 
 def start(member_id: UUID, method: str = "password", origin: queries.Origin = queries.UNKNOWN) -> None:
@@ -148,4 +149,5 @@ def install(app: Flask) -> None:
             )
         else:
             response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
+            response.headers["Clear-Site-Data"] = LEFT_BEHIND
         return response

@@ -17,6 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from ..control.platform import Platform
 from ..keys.fields import FieldCipher
 from ..keys.receipts import ReceiptVault
+from ..mail.delivery import send_soon
+from ..mail.outbox import QUEUED
 from ..tenants.records import Tenant
 
 EXTENSION = "strongroom"
@@ -91,6 +93,7 @@ def apart() -> Generator[Connection]:
         g.db_transaction = conn.begin()
     yield conn
     g.db_transaction.commit()
+    _send_mail(conn)
 
 
 def install(app: Flask) -> None:
@@ -101,6 +104,7 @@ def install(app: Flask) -> None:
         if "db" in g and g.db_transaction.is_active:
             if response.status_code < 400:
                 g.db_transaction.commit()
+                _send_mail(g.db)
                 _run_later_actions()
             else:
                 _roll_back(g.db, g.db_transaction)
@@ -115,9 +119,16 @@ def install(app: Flask) -> None:
                     _roll_back(db, transaction)
 
 
+def _send_mail(conn: Connection) -> None:
+    """See to the messages that the transaction, which is committed now, has queued."""
+    if conn.info.get(QUEUED):
+        send_soon(conn, platform(), tenant())
+
+
 def _roll_back(conn: Connection, transaction: RootTransaction) -> None:
     """A session that is lost has rolled back by itself: that must not hide how the request ended."""
     try:
+        conn.info.pop(QUEUED, None)
         transaction.rollback()
     except DBAPIError:
         log.info("the session of a request was lost before its roll-back", exc_info=True)

@@ -231,6 +231,7 @@ ALTER TABLE app.outbox
     ADD COLUMN attempts INTEGER DEFAULT 0 NOT NULL,
     ADD COLUMN next_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     ADD COLUMN last_error TEXT,
+    ADD COLUMN handed_over_at TIMESTAMP WITH TIME ZONE,
     ADD COLUMN failed_at TIMESTAMP WITH TIME ZONE;
 DROP INDEX app.ix_outbox_unsent;
 CREATE INDEX ix_outbox_unsent ON app.outbox (next_at) WHERE sent_at IS NULL AND failed_at IS NULL;

@@ -46,6 +46,7 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "access.accept_invitation",
         "alerts.not_me",
         "alerts.confirm_not_me",
+        "csp_reports.take",
     }
 
 
