@@ -41,7 +41,10 @@ if TYPE_CHECKING:
 UPLOAD_LIMIT = uploads.UPLOAD
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
-DOMAINS = ("access", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings")
+DOMAINS = (
+    *("access", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings"),
+    *("factors", "proving"),
+)
 
 
 def create_app(platform: Platform) -> Flask:

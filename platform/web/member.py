@@ -28,6 +28,11 @@ class CurrentMember:
     is_active: bool = True
     is_anonymous: bool = False
 
+    @property
+    def proved_at(self) -> datetime:
+        """When the member last proved who it is within this session: by signing in or by a step-up."""
+        return self.stepped_up_at or self.signed_in_at
+
     def get_id(self) -> str:
         """The member's id as text."""
         return str(self.id)

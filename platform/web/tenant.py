@@ -77,6 +77,11 @@ def vault() -> ReceiptVault:
     return g.vault
 
 
+def keep() -> None:
+    """Commit the request's transaction although its answer is a refusal (4xx): a counted try must not be undone."""
+    g.kept = True
+
+
 def after_commit(action: Callable[[Connection], object]) -> None:
     """Run `action` in a transaction of its own, on the same connection, once the request's is committed; else never.
 
@@ -102,7 +107,7 @@ def install(app: Flask) -> None:
     @app.after_request
     def end_transaction(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
         if "db" in g and g.db_transaction.is_active:
-            if response.status_code < 400:
+            if response.status_code < (500 if g.get("kept") else 400):
                 g.db_transaction.commit()
                 _send_mail(g.db)
                 _run_later_actions()

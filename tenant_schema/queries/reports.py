@@ -145,7 +145,10 @@ def is_approver_of(conn: Connection, report_id: UUID, member_id: UUID) -> bool:
 
 
 def approver_of(conn: Connection, member_id: UUID, roles: Sequence[str]) -> UUID | None:
-    """The approver assigned to `member_id`, if still active in one of `roles` and somebody else."""
+    """The approver assigned to `member_id`, if still active in one of `roles` and somebody else.
+
+    Their row is locked: who is removed at this moment hands over afterwards what is assigned to them here.
+    """
     approver = member.alias("approver")
     statement = (
         select(approver.c.id)
@@ -156,6 +159,7 @@ def approver_of(conn: Connection, member_id: UUID, roles: Sequence[str]) -> UUID
             approver.c.state == "active",
             approver.c.role.in_(roles),
         )
+        .with_for_update(read=True, of=approver)
     )
     return conn.scalar(statement)
 

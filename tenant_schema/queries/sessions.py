@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, bindparam, func, null, or_, select, update
 from sqlalchemy import insert as insert_into
 
-from ..tables import member, session
+from ..tables import challenge, member, session
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,11 @@ _REVOKE_TOKEN = _UNREVOKED.where(
 )
 _REVOKE_ONE = _UNREVOKED.where(session.c.id == bindparam("session_id"), session.c.member_id == bindparam("owner_id"))
 _REVOKE_OTHERS = _UNREVOKED.where(session.c.member_id == bindparam("owner_id"), session.c.id != bindparam("kept_id"))
+_END_CHALLENGES = (
+    update(challenge)
+    .where(challenge.c.member_id == bindparam("owner_id"), challenge.c.used_at.is_(None))
+    .values(used_at=func.now())
+)
 _REVOKE_ALL = _UNREVOKED.where(session.c.member_id == bindparam("owner_id"))
 
 
@@ -191,7 +196,8 @@ def revoke(conn: Connection, session_id: UUID, member_id: UUID) -> bool:
 
 
 def revoke_all(conn: Connection, member_id: UUID, keep: UUID | None = None) -> int:
-    """End all sessions of a member, except `keep` where given; return how many."""
+    """End all sessions of a member, except `keep` where given, and half-done sign-ins; return how many sessions."""
+    conn.execute(_END_CHALLENGES, {"owner_id": member_id})
     if keep is None:
         return conn.execute(_REVOKE_ALL, {"owner_id": member_id}).rowcount
     return conn.execute(_REVOKE_OTHERS, {"owner_id": member_id, "kept_id": keep}).rowcount

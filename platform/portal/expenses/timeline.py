@@ -38,6 +38,7 @@ ACTIONS: Final = {
     "report.withdrawn": "withdrew it",
     "report.approved": "approved it",
     "report.returned": "returned it",
+    "report.handed_over": "handed it over for approval",
     "report.paid": "marked it as paid",
 }
 
@@ -61,6 +62,8 @@ def _detail(detail: dict[str, Any], people: Mapping[UUID, str]) -> str:
         return ", ".join(changed)
     if detail.get("bypassed"):
         return f"in place of {people.get(UUID(detail['bypassed']), 'the approver')}"
+    if "to" in detail:
+        return f"to {people.get(UUID(detail['to']), 'another approver') if detail['to'] else 'any Owner or Admin'}"
     if detail.get("own"):
         return "their own, as this workspace allows"
     if isinstance(detail.get("expenses"), list):

@@ -92,10 +92,12 @@ CREATE TABLE app.ownership_transfer (
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     accepted_at TIMESTAMP WITH TIME ZONE,
     cancelled_at TIMESTAMP WITH TIME ZONE,
+    stays_owner BOOLEAN DEFAULT false NOT NULL,
     CONSTRAINT pk_ownership_transfer PRIMARY KEY (id),
     CONSTRAINT fk_ownership_transfer_from_id FOREIGN KEY(from_id) REFERENCES app.member (id),
     CONSTRAINT fk_ownership_transfer_to_id FOREIGN KEY(to_id) REFERENCES app.member (id)
 );
+CREATE UNIQUE INDEX uq_ownership_transfer_open ON app.ownership_transfer ((true)) WHERE accepted_at IS NULL AND cancelled_at IS NULL;
 
 CREATE TABLE app.passkey (
     id UUID NOT NULL,
