@@ -5,6 +5,10 @@ from importlib import import_module
 _MODULES = (
     ".platform.mail.delivery",
     ".platform.portal.access.upkeep",
+    ".platform.api.upkeep",
+    ".platform.webhooks.tasks",
+    ".platform.payments.tasks",
+    ".platform.portal.cardfeed.tasks",
     ".provisioning.tasks",
     ".backup.tasks",
     ".backup.archive.tasks",

@@ -93,7 +93,7 @@ def respond(error: Exception) -> Response:
         error = error.original_exception  # raised after the view, such as by the commit
     g.error = error  # `refusals` reads it
     page = page_for(error)
-    reference = _record(error) if page.status >= 500 else None
+    reference = record(error) if page.status >= 500 else None
     sentence = page.sentence or str(error)
     partial = request.headers.get("HX-Request") == "true"
     template = "errors/message.html" if partial else "errors/page.html"
@@ -103,11 +103,11 @@ def respond(error: Exception) -> Response:
     if partial:
         response.headers["HX-Retarget"] = "#toasts"
         response.headers["HX-Reswap"] = "beforeend"
-    _say_when_to_retry(error, response)
+    say_when_to_retry(error, response)
     return response
 
 
-def _record(error: Exception) -> str:
+def record(error: Exception) -> str:
     """Log `error` under a reference that the page shows, so that a customer can quote it."""
     reference = secrets.token_hex(4)
     if page_for(error) is BROKEN:
@@ -117,7 +117,8 @@ def _record(error: Exception) -> str:
     return reference
 
 
-def _say_when_to_retry(error: Exception, response: Response) -> None:
+def say_when_to_retry(error: Exception, response: Response) -> None:
+    """Tell in `Retry-After` how many seconds to wait where waiting helps."""
     if isinstance(error, errors.UnavailableError):
         response.headers["Retry-After"] = str(error.retry_after)
     elif response.status_code == 503:

@@ -33,6 +33,7 @@ FIELDS: Final = {
 ACTIONS: Final = {
     "expense.created": "created this expense",
     "expense.imported": "imported this expense",
+    "expense.from_card": "entered this expense from a card payment",
     "expense.changed": "changed this expense",
     "report.submitted": "submitted it for approval",
     "report.withdrawn": "withdrew it",

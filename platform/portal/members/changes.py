@@ -6,6 +6,7 @@ from ....tenant_schema.queries import api_tokens, audit, handover, invitations, 
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Permission, Role, allowed
+from ...webhooks.prompt import announce
 from .leaving import Successor, hand_over, id_of
 from .rules import check_grant, keep_an_owner, locked, target_of
 from .service import Person
@@ -38,6 +39,7 @@ def change_role(
     if target.id != actor.id:
         sessions.revoke_all(conn, target.id)
     audit.record(conn, actor.id, "member.role_changed", "member", target.id, {"from": before, "to": role})
+    announce("member.role_changed", {"member_id": str(target.id), "from": before, "to": role, "by": str(actor.id)})
 
 
 def remove(actor: CurrentMember, target: Person, successor: Successor | None, was: str | None, now: datetime) -> int:
@@ -59,6 +61,7 @@ def remove(actor: CurrentMember, target: Person, successor: Successor | None, wa
     handover.forget_ways_in(conn, target.id)
     sessions.revoke_all(conn, target.id)
     audit.record(conn, actor.id, "member.removed", "member", target.id, {"role": role, "handed_over": moved})
+    announce("member.removed", {"member_id": str(target.id), "role": role, "by": str(actor.id)})
     return moved
 
 

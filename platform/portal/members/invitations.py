@@ -14,6 +14,7 @@ from ...keys.emails import normalise_email
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Role
+from ...webhooks.prompt import announce
 from ..access.service import email_index, token_hash
 from . import letters
 from .rules import check_grant
@@ -118,6 +119,7 @@ def _send(actor: CurrentMember, email: str, index: bytes, role: Role, now: datet
         expires_at=now + GOOD_FOR,
     )
     audit.record(conn, actor.id, "member.invited", "invitation", row_id, {"role": role})
+    announce("member.invited", {"invitation_id": str(row_id), "role": role, "by": str(actor.id)})
     link = letters.link_to(f"/invitation/{token}")
     _write(actor, email, role, link)
     return NewInvitation(email, link, now + GOOD_FOR)

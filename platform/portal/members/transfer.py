@@ -11,6 +11,7 @@ from ...web import tenant
 from ...web.formats import day
 from ...web.member import CurrentMember
 from ...web.permissions import Role
+from ...webhooks.prompt import announce
 from . import letters, service
 from .rules import locked
 from .service import Person
@@ -125,6 +126,7 @@ def _give(actor: CurrentMember, member_id: UUID, before: Role, role: Role) -> No
     conn = tenant.connection()
     members.set_role(conn, member_id, role)
     audit.record(conn, actor.id, "member.role_changed", "member", member_id, {"from": before, "to": role})
+    announce("member.role_changed", {"member_id": str(member_id), "from": before, "to": role, "by": str(actor.id)})
 
 
 def _end(actor: CurrentMember, found: Transfer, action: str, *, told: UUID, words: str) -> None:

@@ -29,6 +29,7 @@ WORDS = {
     *("csrf_token", "next", "pane", "then", "version", "file", "q"),
     *("email", "password", "old_password", "name", "role", "was", "stays", "self_approval", "reason"),
     *("code", "credential", "kept", "back", "use", "end_others"),
+    *("scopes", "days"),
     *("spent_on", "merchant", "amount", "refund", "currency", "tax_amount", "fx_rate", "note"),
 }  # fields that are no ids
 MEANS_NOTHING = {

@@ -52,6 +52,7 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "proving.second_options",
         "proving.passkey_options",
         "proving.passkey_sign_in",
+        "cardfeed.receive",
     }
 
 
