@@ -31,6 +31,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/new")
 @requires(Permission.INTEGRATE)
+@fresh
 def new() -> ResponseReturnValue:
     """The form for an endpoint; every event is chosen."""
     return _form(None, "", "", list(EVENTS), {})
@@ -82,6 +83,7 @@ def edit(endpoint_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:endpoint_id>/edit")
 @requires(Permission.INTEGRATE)
+@fresh
 def save(endpoint_id: UUID) -> ResponseReturnValue:
     """Save an endpoint."""
     service.find(endpoint_id, datetime.now(UTC))
