@@ -2,7 +2,14 @@
 
 from importlib import import_module
 
-_MODULES = (".platform.mail.delivery", ".provisioning.tasks", ".backup.tasks", ".backup.archive.tasks")
+_MODULES = (
+    ".platform.mail.delivery",
+    ".platform.limits.tasks",
+    ".platform.portal.recovery.tasks",
+    ".provisioning.tasks",
+    ".backup.tasks",
+    ".backup.archive.tasks",
+)
 
 
 def register_tasks() -> None:

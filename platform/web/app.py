@@ -16,6 +16,7 @@ from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
 
 from ..control.platform import Platform
+from ..keys import passwords
 from ..registry.hosts import is_site, workspace_of
 from . import assets, compression, errors, formats, frame, guard, limits, refusals, security, sessions, tenant
 from .uploads import MemoryRequest
@@ -27,7 +28,7 @@ UPLOAD_LIMIT = 25 * 1024 * 1024
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
 SITE = "strongroom_site"
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
-DOMAINS = ("access", "dashboard", "expenses", "receipts", "reports", "members", "settings")
+DOMAINS = ("access", "recovery", "dashboard", "expenses", "receipts", "reports", "members", "settings")
 
 
 def create_app(platform: Platform) -> Flask:
@@ -75,6 +76,7 @@ def _new_app(platform: Platform, purpose: str) -> Flask:
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     CSRFProtect(app)
+    passwords.room.admit(platform.settings.web_threads)
     for part in (errors, formats, security, assets, limits, compression):
         part.install(app)
     return app

@@ -14,7 +14,6 @@ from ....config.errors import CallError, NotFoundError
 from ....tenant_schema import tables
 from ....tenant_schema.queries import audit, members, sessions
 from ....tenant_schema.queries import settings as settings_queries
-from ...keys.passwords import verify_password
 from ...protection.policy import DAY, Policy
 from ...tenants import queries as tenants
 from ...tenants.slugs import check_name as check_workspace_name
@@ -69,7 +68,7 @@ def change_password(member: CurrentMember, old: str, new: str) -> None:
     """Change the member's own password and end the other sessions. Raises `CallError`."""
     conn = tenant.connection()
     stored = members.by_id(conn, member.id).password_hash
-    if stored is None or not verify_password(old, stored, tenant.platform().keys.platform().pepper):
+    if stored is None or not access.fits(old, stored):
         raise CallError("This is not your password.", "old_password")
     check_password(new, member.email, tenant.tenant().name)
     members.set_password_hash(conn, member.id, access.hash_new(new))

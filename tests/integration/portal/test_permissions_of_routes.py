@@ -44,6 +44,13 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "access.sign_in_now",
         "access.invitation",
         "access.accept_invitation",
+        "recovery.ask",
+        "recovery.ask_now",
+        "recovery.ask_to_unlock",
+        "recovery.reset",
+        "recovery.reset_now",
+        "recovery.unlock",
+        "recovery.unlock_now",
     }
 
 
