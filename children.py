@@ -92,6 +92,17 @@ def portal(invocation: Invocation, index: int) -> None:
 
 @serve.command(json=False, example="")
 @pass_invocation
+def cdn(invocation: Invocation) -> None:
+    """The portal, to the CDN."""
+    from .platform.web.names import workspace_slugs
+    from .platform.web.server import serve_cdn
+
+    settings = invocation.settings
+    serve_cdn(settings, lambda: workspace_slugs(settings))
+
+
+@serve.command(json=False, example="")
+@pass_invocation
 def metrics(invocation: Invocation) -> None:
     """The private listener of the metrics."""
     from .platform.metrics.endpoint import serve_metrics

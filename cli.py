@@ -77,6 +77,7 @@ strongroom.commands = LaterCommands(
         "backup": ".backup.commands:backup",
         "store": ".backup.store_commands:store",
         "key": ".provisioning.key_commands:key",
+        "mail": ".provisioning.mail_commands:mail",
         "proxy": ".platform.proxy.commands:proxy",
         "demo": ".provisioning.demo_commands:demo",
     },

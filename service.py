@@ -15,6 +15,7 @@ from .backup import tasks as backup_tasks
 from .backup.archive import tasks as archive_tasks
 from .backup.runs import due_now
 from .children import LISTENING_PORTS, listening_ports
+from .config.errors import FailedError
 from .config.settings import SETTINGS_FILE, Settings, default_home
 from .platform.console.commands import Command, pass_invocation
 from .platform.console.invocation import Invocation
@@ -24,11 +25,14 @@ from .platform.jobs.worker import run_worker
 from .platform.processes.running import held
 from .platform.processes.supervisor import Child, Supervisor
 from .platform.tenants import queries as tenants
-from .platform.web.listening import answers_https, answers_proxy, check_port
+from .platform.web.listening import answers_cdn, answers_https, answers_proxy, check_port
 from .platform.web.tls import tls_files
 from .provisioning.demo.load import load_demo
 from .provisioning.demo.ready import Standing, ready_block
 from .provisioning.demo.secret import DemoNote, read_note
+from .provisioning.fleet.commands import write_down
+from .provisioning.fleet.migrate import migrate_fleet
+from .provisioning.fleet.status import fleet_status
 from .provisioning.initialise import initialise_home
 from .provisioning.opening import open_home, require_initialised
 from .provisioning.postgres.embedded import EmbeddedServer
@@ -64,6 +68,7 @@ def up(invocation: Invocation, data: Path | None, *, demo: bool, **ports: int | 
         _prepare_home(settings, output)
         _start(supervisor, settings, "postgres", is_foundation=True)
         with EmbeddedServer(settings).session(), open_platform(settings) as platform:
+            _upgrade(platform, output)
             note = _demo(platform, data, output) if demo else read_note(settings)
             _start_web(supervisor, settings)
             _start(supervisor, settings, "worker")
@@ -116,6 +121,8 @@ def _supervisor() -> Generator[Supervisor]:
 def _check_ports(settings: Settings) -> None:
     if settings.metrics_port:
         check_port(settings.metrics_host, settings.metrics_port, "metrics_port")
+    if settings.cdn_port:
+        check_port(settings.bind_host, settings.cdn_port, "cdn_port")
     for port in settings.worker_ports:
         check_port(settings.bind_host, port, "worker_port_base")
     if not settings.worker_ports:
@@ -136,10 +143,13 @@ def _start_web(supervisor: Supervisor, settings: Settings) -> None:
         _start(supervisor, settings, "metrics")
     if settings.worker_ports:
         _start_proxied(supervisor, settings)
-        return
-    portal = _start(supervisor, settings, "https")
-    _start(supervisor, settings, "redirect")
-    supervisor.wait_until(lambda: answers_https(settings), portal, _WEB_SECONDS)
+    else:
+        portal = _start(supervisor, settings, "https")
+        _start(supervisor, settings, "redirect")
+        supervisor.wait_until(lambda: answers_https(settings), portal, _WEB_SECONDS)
+    if settings.cdn_port:
+        cdn = _start(supervisor, settings, "cdn")
+        supervisor.wait_until(lambda: answers_cdn(settings), cdn, _WEB_SECONDS)
 
 
 def _start_proxied(supervisor: Supervisor, settings: Settings) -> None:
@@ -162,6 +172,20 @@ def _prepare_home(settings: Settings, output: Output) -> None:
         return
     with output.progress(f"Setting up {settings.home}"):
         initialise_home(settings)
+
+
+def _upgrade(platform: Platform, output: Output) -> None:
+    """Before anybody is served: pages read columns that the workspaces of an earlier release do not have yet.
+
+    Raises `FailedError` while one of them cannot be upgraded.
+    """
+    if not fleet_status(platform).behind:
+        return
+    with output.progress("Upgrading the workspaces of an earlier release") as say:
+        report = migrate_fleet(platform, say=say)
+        write_down(platform, report)
+    if not report.complete:
+        raise FailedError("Not every workspace could be upgraded; see `strongroom fleet status`, mend it, start again.")
 
 
 def _demo(platform: Platform, data: Path | None, output: Output) -> DemoNote:

@@ -1,6 +1,7 @@
 """The settings: read in one place, into one frozen object."""
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
@@ -9,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from .errors import CallError, FailedError
+from .mail import check_mail
 from .pgbackrest import Stanza, read_stanzas
 from .stores import StoreSettings, local_store, read_stores
 
@@ -171,6 +173,11 @@ class Settings:
         return self.home / "outbox"
 
     @property
+    def sender(self) -> str:
+        """Address that all mail comes from."""
+        return self.mail_from or f"no-reply@{self.base_domain}"
+
+    @property
     def log_dir(self) -> Path:
         """Log files of the embedded server and of the processes that `up` starts."""
         return self.home / "log"
@@ -179,6 +186,16 @@ class Settings:
     def run_dir(self) -> Path:
         """Locks and sockets; nothing here outlives a restart."""
         return self.home / "run"
+
+    @property
+    def own_certificate(self) -> tuple[Path, Path] | None:
+        """The operator's files, certificate chain and key; none where a local authority issues."""
+        return (self.home / self.tls_certificate, self.home / self.tls_key) if self.tls_certificate else None
+
+    @property
+    def cdn_authority_file(self) -> Path:
+        """Who signs the client certificate of the CDN."""
+        return self.home / self.cdn_authority
 
     @property
     def worker_ports(self) -> tuple[int, ...]:
@@ -268,6 +285,7 @@ def _checked(name: str, value: object) -> Any:
     return value
 
 
+_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 _WORDS: dict[type, str] = {
     str: "text",
     int: "whole number",
@@ -307,6 +325,8 @@ def _check_together(settings: Settings) -> None:
             raise CallError(f"The setting “{name}” must lie between {low} and {high}, not {value}.")
     _check_ports(settings)
     _check_rate_limit_storage(settings.rate_limit_storage)
+    _check_edge(settings)
+    check_mail(settings)
     if settings.backup_root.is_relative_to(settings.home) or settings.home.is_relative_to(settings.backup_root):
         raise CallError(f"backup_root ({settings.backup_root}) and home ({settings.home}) must not contain each other.")
     if settings.production and settings.bcrypt_cost < 12:
@@ -332,11 +352,26 @@ def _check_rate_limit_storage(address: str) -> None:
         raise CallError("rate_limit_storage must begin with redis://, rediss://, valkey:// or valkeys://, or be empty.")
 
 
+def _check_edge(settings: Settings) -> None:
+    if bool(settings.tls_certificate) != bool(settings.tls_key):
+        raise CallError("tls_certificate and tls_key go together: set both, or neither.")
+    if bool(settings.cdn_port) != bool(settings.cdn_authority):
+        raise CallError("cdn_port and cdn_authority go together: without the authority nobody proves to be the CDN.")
+    for name in ("cdn_address_header", "cdn_country_header"):
+        if not _HEADER_NAME.fullmatch(getattr(settings, name)):
+            raise CallError(f"The setting “{name}” must be the name of a header: letters, digits and hyphens.")
+    if settings.cdn_address_header.lower() == settings.cdn_country_header.lower():
+        raise CallError("cdn_address_header and cdn_country_header must differ.")
+
+
 def _check_ports(settings: Settings) -> None:
     if settings.https_port == settings.http_port:
         raise CallError("https_port and http_port must differ.")
     if settings.metrics_port in {settings.https_port, settings.http_port}:
         raise CallError("metrics_port must differ from https_port and http_port.")
+    others = {settings.https_port, settings.http_port, settings.metrics_port}
+    if settings.cdn_port and settings.cdn_port in others:
+        raise CallError("cdn_port must differ from https_port, http_port and metrics_port.")
     ports = settings.worker_ports
-    if taken := {settings.https_port, settings.http_port, settings.metrics_port} & set(ports):
+    if taken := (others | {settings.cdn_port}) & set(ports):
         raise CallError(f"worker_port_base takes the ports {ports[0]} to {ports[-1]}, of which {min(taken)} is in use.")

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ..config.errors import BusyError, FailedError, StrongroomError, UnavailableError
 from ..platform.control.platform import Platform
-from ..platform.mail.delivery import deliver_over
+from ..platform.mail.delivery import send_soon
 from ..platform.servers import queries as servers
 from ..platform.servers.records import Server
 from ..platform.tenants import placements
@@ -101,7 +101,7 @@ def _run_somewhere(platform: Platform, tenant: Tenant, sessions: Sessions) -> No
                 if not _lacks_server(error) or not _give_up_placement(platform, work, tried):
                     raise
             else:
-                deliver_over(work.connection, platform, tenant)  # the periodic delivery sends what this does not
+                send_soon(work.connection, platform, tenant)  # the periodic delivery sends what this does not
                 return
 
 

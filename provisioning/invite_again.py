@@ -6,7 +6,7 @@ from ..config.errors import RefusedError
 from ..platform.audit import queries as operators_audit
 from ..platform.control.platform import Platform
 from ..platform.keys import FieldCipher
-from ..platform.mail.delivery import deliver_waiting
+from ..platform.mail.delivery import send_soon
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Tenant
 from ..platform.tenants.requests import invitation_link
@@ -31,7 +31,8 @@ def invite_again(platform: Platform, slug: str, operator: str) -> tuple[Tenant, 
                 f"The workspace “{tenant.slug}” is {tenant.state}; its owner can be invited once it is active."
             )
         link = _invite(platform, tenant, operator)
-    deliver_waiting(platform, tenant)
+    with platform.registry.connect(tenant) as own:
+        send_soon(own, platform, tenant)
     return tenant, link
 
 

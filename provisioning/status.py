@@ -11,14 +11,19 @@ from ..config.errors import StrongroomError
 from ..config.settings import Settings
 from ..platform.control.platform import Platform, open_platform
 from ..platform.jobs import queries as jobs
+from ..platform.mail import standings
+from ..platform.mail.standings import MailTotals
 from ..platform.metrics.queries import last_isolation_verification, store_copies
 from ..platform.metrics.records import StoreCopies, Verification
 from ..platform.protection import queries as protection
-from ..platform.protection.records import Damaged, Lacking, Standing, late
+from ..platform.protection import records as protection_records
+from ..platform.protection.records import Damaged, Lacking, late
 from ..platform.servers import queries as servers
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.states import TenantState
-from ..platform.web.listening import answers_https, answers_proxy, serves_newest
+from ..platform.web.listening import answers_cdn, answers_https, answers_proxy, serves_newest
+from ..platform.web.own_certificate import Standing, standing
+from ..platform.web.tls import tls_files
 from .archive_status import archive_standing
 from .initialise import is_initialised
 from .names import MAINTENANCE, PROVISIONER
@@ -28,8 +33,10 @@ from .sessions import open_as
 _LEAST_FREE = 512 * 1024 * 1024  # bytes
 _WORKER_SILENCE = timedelta(seconds=60)
 _MOST_NAMED = 20
+_CERTIFICATE_LEFT = timedelta(days=14)  # ours is renewed thirty days before its end
 _COPY_TOLERANCE = timedelta(hours=1)
 _ERASURE_TIME = timedelta(hours=2)
+_MAIL_TIME = timedelta(minutes=30)
 _ISOLATION_AGE = timedelta(days=2)  # a job verifies it every day
 
 
@@ -63,6 +70,7 @@ def check_health(settings: Settings) -> Health:
         _disk("disk of the home", settings.home),
         _disk("disk of the backups", settings.backup_root),
         _web(settings),
+        *_certificate(settings, datetime.now(UTC)),
     ]
     try:
         with open_platform(settings) as platform:
@@ -73,7 +81,10 @@ def check_health(settings: Settings) -> Health:
 
 
 def backup_check(
-    standings: Sequence[Standing], damaged: Sequence[Damaged], lacking: Sequence[Lacking], now: datetime
+    standings: Sequence[protection_records.Standing],
+    damaged: Sequence[Damaged],
+    lacking: Sequence[Lacking],
+    now: datetime,
 ) -> Check:
     """Whether everything has a verified backup that is young enough, and none is known to be bad."""
     behind = late(standings, now)
@@ -128,6 +139,19 @@ def erasures_check(begun: Sequence[tuple[str, datetime]], now: datetime) -> Chec
     return Check("erasures", ok=True, detail=f"at work: {', '.join(at_work)}" if at_work else "none at work")
 
 
+def mail_check(totals: MailTotals, to_files: bool, now: datetime) -> Check:
+    """Whether all mail goes out: none has failed, and none has been waiting for long."""
+    if to_files:
+        return Check("mail", ok=True, detail="is written to outbox/ of the home: no mail server is configured")
+    failed = f"{totals.failed} failed; see `strongroom mail list`" if totals.failed else ""
+    waiting = f"{totals.waiting} wait" if totals.waiting else ""
+    if totals.oldest_at is not None:
+        waiting += f", the oldest since {totals.oldest_at.isoformat(timespec='seconds')}"
+    is_late = totals.oldest_at is not None and totals.oldest_at < now - _MAIL_TIME
+    detail = "; ".join(filter(None, (waiting, failed))) or "nothing waits"
+    return Check("mail", ok=not failed and not is_late, detail=detail)
+
+
 def _registry(platform: Platform) -> RegistryUse | None:
     try:
         with platform.control.connect() as conn:
@@ -151,8 +175,33 @@ def _web(settings: Settings) -> Check:
     ok = answers_https(settings)
     if ok and settings.worker_ports and not serves_newest(settings):
         return Check("web", ok=False, detail=f"the proxy at {settings.site_url()} serves an old certificate; reload it")
+    if ok and settings.cdn_port and not answers_cdn(settings):
+        return Check("web", ok=False, detail=f"nobody listens for the CDN on port {settings.cdn_port}")
     who = "the proxy at " if settings.worker_ports else ""
-    return Check("web", ok=ok, detail=f"{who}{settings.site_url()} {'answers' if ok else 'does not answer'}")
+    cdn = f"; the CDN has port {settings.cdn_port}" if ok and settings.cdn_port else ""
+    return Check("web", ok=ok, detail=f"{who}{settings.site_url()} {'answers' if ok else 'does not answer'}{cdn}")
+
+
+def certificate_check(found: Standing, now: datetime) -> Check:
+    """Whether the certificate lasts, names what it must, and is the newest that the operator has put there."""
+    problems = [
+        f"the newer one is not used: {found.refused.rstrip('.')}" if found.refused else "",
+        f"it does not name {' and '.join(found.lacking)}" if found.lacking else "",
+        "it is to be renewed" if found.until - now < _CERTIFICATE_LEFT else "",
+    ]
+    wrong = "; ".join(filter(None, problems))
+    until = f"lasts until {found.until:%d %B %Y}"
+    return Check("certificate", ok=not wrong, detail=f"{until}; {wrong}" if wrong else until)
+
+
+def _certificate(settings: Settings, now: datetime) -> list[Check]:
+    """Nothing while there is none yet."""
+    try:
+        return [certificate_check(standing(settings, tls_files(settings).server), now)]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        return [Check("certificate", ok=False, detail=f"it cannot be read: {error}")]
 
 
 def _asked(part: str, ask: Callable[[Platform], Check], platform: Platform) -> Check:
@@ -236,10 +285,17 @@ def _erasures(platform: Platform) -> Check:
     return erasures_check(begun, datetime.now(UTC))
 
 
+def _mail(platform: Platform) -> Check:
+    with platform.control.connect() as conn:
+        totals = standings.totals(conn)
+    return mail_check(totals, not platform.settings.smtp_host, datetime.now(UTC))
+
+
 _PARTS: dict[str, Callable[[Platform], Check]] = {
     "PostgreSQL": _postgres,
     "keys": _keys,
     "worker": _worker,
+    "mail": _mail,
     "backups": _backups,
     "stores": _stores,
     "archive": _archive,

@@ -78,7 +78,7 @@ def _remove_letters(work: Work) -> None:
 def _text_of(path: Path) -> str:
     try:
         letter = message_from_bytes(path.read_bytes(), EmailMessage, policy=policy.default)
-        content = letter.get_content()
-    except (OSError, KeyError, LookupError, ValueError):
+        body = letter.get_body(("plain",))
+        return str(body.get_content()) if body is not None else ""
+    except (OSError, LookupError, ValueError):
         return ""
-    return content if isinstance(content, str) else ""

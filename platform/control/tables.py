@@ -10,6 +10,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -312,6 +313,24 @@ payment_method = Table(  # of a card only what tells it apart: never its number
     Column("brand", Text, nullable=False),
     Column("last_four", Text, CheckConstraint("last_four ~ '^[0-9]{4}$'", name="last_four"), nullable=False),
     _now("changed_at"),
+)
+
+web_event = Table(  # how often something happened at the edge, by name and day
+    "web_event",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
+mail_standing = Table(  # of workspaces whose mail is not all out; each delivery writes it anew
+    "mail_standing",
+    metadata,
+    Column("tenant_id", Text, ForeignKey("tenant.id", ondelete="CASCADE"), primary_key=True),
+    Column("waiting", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("oldest_at", DateTime(timezone=True)),  # of those that wait
+    _now("counted_at"),
 )
 
 payment_event = Table(  # from the payment processor: stored before it is acknowledged

@@ -34,6 +34,7 @@ app = App(connector=PsycopgConnector())
 DEFAULT = "default"  # what somebody waits for
 BACKUP = "backup"  # making backups
 UPKEEP = "upkeep"  # long work that nobody waits for
+MAIL = "mail"  # a mail server may take its time
 
 _PLATFORM = "platform"
 # What a repetition may cure; anything else is a bug or a refusal, and stays failed.
@@ -49,7 +50,7 @@ def task(
 ) -> Callable[[Callable[Concatenate[Platform, P], None]], Callable[Concatenate[Platform, P], None]]:
     """Register a function as the task `name`; it gets the worker's platform and the arguments it was queued with.
 
-    It must be safe to run again: a worker may be killed in the middle of it. `queue`: one of the three above; whoever
+    It must be safe to run again: a worker may be killed in the middle of it. `queue`: one of the four above; whoever
     queues it by its name must name the same.
     """
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography import x509
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, StateSetMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, Engine
@@ -16,10 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...config.errors import StrongroomError
 from ...config.settings import Settings
 from ..jobs import queries as jobs
+from ..mail import standings
 from ..protection import alarms
 from ..protection import queries as protection
 from ..protection.records import Standing, late
 from ..tenants.states import TenantState
+from ..web import web_events
+from ..web.tls import tls_files
 from . import queries
 from .records import BREAKER_STATES, Lease, busiest
 
@@ -53,6 +57,7 @@ class ControlDatabaseCollector(Collector):
             with self._engine.connect() as conn:
                 found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
                 found += [*_backups(conn, self._settings), *_stores(conn), *_archive(self._settings.log_spool_dir)]
+                found += [*_mail(conn), *_web(conn), *_certificate(tls_files(self._settings).server)]
         except (StrongroomError, SQLAlchemyError):
             found = []  # half of them would look like a change
         yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)
@@ -132,6 +137,23 @@ def _states(conn: Connection) -> Iterator[Metric]:
     return iter((tenants, waiting))
 
 
+def _web(conn: Connection) -> Iterator[Metric]:
+    counted = CounterMetricFamily("strongroom_web_events", "What happened at the edge, by kind", labels=["event"])
+    for name, count in ({"csp_violation": 0} | web_events.totals(conn)).items():
+        counted.add_metric([name], count)
+    yield counted
+
+
+def _certificate(path: Path) -> Iterator[Metric]:
+    """When the served certificate ends; nothing where there is none yet."""
+    try:
+        until = x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc
+    except (OSError, ValueError):
+        return
+    text = "When the certificate that browsers see ends, in seconds since 1970"
+    yield GaugeMetricFamily("strongroom_certificate_end_seconds", text, until.timestamp())
+
+
 def _stores(conn: Connection) -> Iterator[Metric]:
     held = GaugeMetricFamily("strongroom_backup_store_backups", "Backups in a store", labels=["store"])
     waiting = GaugeMetricFamily(
@@ -147,6 +169,14 @@ def _stores(conn: Connection) -> Iterator[Metric]:
         since = copies.waiting_since
         lag.add_metric([copies.store], (now - since).total_seconds() if since else 0)
     return iter((held, waiting, lag))
+
+
+def _mail(conn: Connection) -> Iterator[Metric]:
+    totals = standings.totals(conn)
+    age = (datetime.now(UTC) - totals.oldest_at).total_seconds() if totals.oldest_at else 0
+    yield GaugeMetricFamily("strongroom_mail_waiting", "Messages that wait, as of their last delivery", totals.waiting)
+    yield GaugeMetricFamily("strongroom_mail_failed", "Messages that were given up", totals.failed)
+    yield GaugeMetricFamily("strongroom_mail_oldest_seconds", "Age of the message that waits longest", age)
 
 
 def _proofs(conn: Connection) -> Iterator[Metric]:

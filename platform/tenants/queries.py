@@ -41,7 +41,10 @@ _TENANT = select(
     _last_backup,
     _last_verified,
     tenant.c.erased_at,
-).select_from(tenant.outerjoin(placement, tenant.c.placement_id == placement.c.id))
+    plan.c.requires_second_factor,
+).select_from(
+    tenant.join(plan, tenant.c.plan_id == plan.c.id).outerjoin(placement, tenant.c.placement_id == placement.c.id)
+)
 
 
 def by_slug(conn: Connection, slug: str) -> Tenant:

@@ -28,6 +28,7 @@ class Tenant:
     last_backup_at: datetime | None
     last_verified_at: datetime | None
     erased_at: datetime | None = None
+    requires_second_factor: bool = False  # of its owners and admins, by its plan
 
     @property
     def database(self) -> str:

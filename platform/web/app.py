@@ -18,17 +18,34 @@ from itsdangerous import URLSafeTimedSerializer
 from ..control.platform import Platform
 from ..keys import passwords
 from ..registry.hosts import is_site, workspace_of
-from . import assets, compression, errors, formats, frame, guard, limits, refusals, security, sessions, tenant
-from .uploads import MemoryRequest
+from . import (
+    assets,
+    compression,
+    csp_reports,
+    errors,
+    formats,
+    frame,
+    guard,
+    limits,
+    origin,
+    refusals,
+    security,
+    sessions,
+    tenant,
+    uploads,
+)
+from .uploads import SITE, MemoryRequest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-UPLOAD_LIMIT = 25 * 1024 * 1024
+UPLOAD_LIMIT = uploads.UPLOAD
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
-SITE = "strongroom_site"
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
-DOMAINS = ("access", "recovery", "dashboard", "expenses", "receipts", "reports", "members", "settings")
+DOMAINS = (
+    *("access", "recovery", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings"),
+    *("factors", "proving"),
+)
 
 
 def create_app(platform: Platform) -> Flask:
@@ -52,6 +69,10 @@ def create_site(platform: Platform) -> Flask:
     """The public site: it has no workspace, no member, and only public routes."""
     site = _new_app(platform, "site")
     site.register_blueprint(importlib.import_module("...portal.signup.routes", __name__).blueprint)
+    shows_outbox = importlib.import_module("...portal.outbox.service", __name__).is_shown(platform.settings)
+    site.jinja_env.globals["shows_outbox"] = shows_outbox
+    if shows_outbox:
+        site.register_blueprint(importlib.import_module("...portal.outbox.routes", __name__).blueprint)
     guard.check_declared(site)
     guard.check_all_public(site)
     return site
@@ -75,9 +96,11 @@ def _new_app(platform: Platform, purpose: str) -> Flask:
         PREFERRED_URL_SCHEME="https",
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    for part in (uploads, origin):  # before the form is read for its token
+        part.install(app)
     CSRFProtect(app)
     passwords.room.admit(platform.settings.web_threads)
-    for part in (errors, formats, security, assets, limits, compression):
+    for part in (errors, formats, security, assets, limits, compression, csp_reports):
         part.install(app)
     return app
 

@@ -60,7 +60,11 @@ HTTP: dict[int, Page] = {
     401: Page(401, "You are signed out", "Your session has ended. Sign in to go on."),
     404: NOWHERE,
     405: Page(405, "That cannot be done here", "Go back and use the buttons on the page."),
-    413: Page(413, "That is too large", "A receipt may have up to 20 MB, and one upload up to 25 MB."),
+    413: Page(
+        413,
+        "That is too large",
+        "A receipt may have up to 20 MB, one upload up to 25 MB, and a form without files 64 KB.",
+    ),
     429: Page(429, "Too many tries", "Please wait a few minutes, then try again."),
 }
 
@@ -117,7 +121,8 @@ def _record(error: Exception) -> str:
 def _place() -> str:
     """The request's path; of a link that opens something only its pattern, so that no log holds its token."""
     rule = request.url_rule
-    return rule.rule if rule and "token" in (request.view_args or {}) else request.path
+    secret = any(name.endswith("token") for name in request.view_args or {})
+    return rule.rule if rule and secret else request.path
 
 
 def seconds_to_wait(error: TooManyRequests) -> int:

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from uuid import UUID
 
 from flask import Flask, current_app, request, url_for
 
-from ...tenant_schema.queries import reports
+from ...tenant_schema.queries import factors, reports
 from . import tenant
 from .member import CurrentMember, signed_in
 from .permissions import Permission
@@ -63,6 +64,11 @@ class Frame:
     def may(self, permission: Permission) -> bool:
         """Whether the member may do that."""
         return self.member is not None and self.member.may(permission)
+
+    def may_reset_factors(self, member_id: UUID) -> bool:
+        """Whether that other member has a second factor that could be reset."""
+        other = self.member is not None and self.member.id != member_id
+        return other and factors.has_second_factor(tenant.connection(), member_id)
 
     @property
     def may_spend(self) -> bool:

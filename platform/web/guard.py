@@ -1,4 +1,5 @@
-"""What stands before every view: the workspace exists, somebody is signed in, the role permits it.
+"""What stands before every view: the workspace exists, somebody is signed in, the role permits it, and a
+second factor is there where the plan requires one.
 
 Deny by default: an endpoint whose view declares nothing keeps the application from starting.
 """
@@ -8,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from ...config.errors import ForbiddenError
-from . import sessions, tenant
+from . import enrolment, sessions, tenant
 from .member import signed_in
 from .permissions import NEEDS, Permission
 
@@ -37,7 +38,7 @@ def check_all_public(app: Flask) -> None:
 
 
 def install_for_workspaces(app: Flask) -> None:
-    """Let every request of `app` through the gates, in this order: host, sign-in, permission."""
+    """Let every request of `app` through the gates, in this order: host, sign-in, permission, second factor."""
 
     @app.before_request
     def gate() -> ResponseReturnValue | None:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
@@ -56,4 +57,6 @@ def install_for_workspaces(app: Flask) -> None:
             return sessions.ask_to_sign_in()
         if not member.may(need):
             raise ForbiddenError(f"Your role in this workspace ({member.role.label}) does not permit this.")
+        if enrolment.must_enrol(member, app, request.endpoint):
+            return enrolment.ask_to_enrol()
         return None

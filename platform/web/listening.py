@@ -7,6 +7,7 @@ from ...config.errors import FailedError
 from ...config.settings import Settings
 from .tls import tls_files
 
+_END = "-----END CERTIFICATE-----"
 WITH_OPTION = ("https_port", "http_port", "metrics_port")  # settings that a command's option can replace
 
 
@@ -32,14 +33,22 @@ def check_port(host: str, port: int, setting: str) -> None:
 
 
 def answers_https(settings: Settings, seconds: float = 2.0) -> bool:
-    """Whether somebody, the portal or the proxy, serves with a certificate that this home's authority has signed."""
-    return _served(settings, seconds) is not None
+    """Whether somebody, the portal or the proxy, serves with a certificate that this home's authority has signed.
+
+    With an operator's own certificate: with any, because that one may just be changing.
+    """
+    return _served(settings, settings.https_port, seconds) is not None
+
+
+def answers_cdn(settings: Settings, seconds: float = 2.0) -> bool:
+    """Whether the portal listens for the CDN."""
+    return _served(settings, settings.cdn_port, seconds) is not None
 
 
 def serves_newest(settings: Settings, seconds: float = 2.0) -> bool:
     """Whether the certificate served on `https_port` is the newest: a proxy has to be told that there is a new one."""
-    newest = tls_files(settings).server.read_text(encoding="ascii").partition("-----BEGIN PRIVATE")[0]
-    return _served(settings, seconds) == ssl.PEM_cert_to_DER_cert(newest)
+    newest = tls_files(settings).server.read_text(encoding="ascii").partition(_END)[0] + _END
+    return _served(settings, settings.https_port, seconds) == ssl.PEM_cert_to_DER_cert(newest)
 
 
 def answers_proxy(settings: Settings, index: int, seconds: float = 2.0) -> bool:
@@ -53,12 +62,20 @@ def answers_proxy(settings: Settings, index: int, seconds: float = 2.0) -> bool:
         return False
 
 
-def _served(settings: Settings, seconds: float) -> bytes | None:
+def _served(settings: Settings, port: int, seconds: float) -> bytes | None:
     try:
-        context = ssl.create_default_context(cafile=str(tls_files(settings).authority))
-        return _handshake(context, settings, settings.https_port, seconds)
+        return _handshake(_context(settings), settings, port, seconds)
     except OSError:  # not listening, no authority yet, or somebody else's server
         return None
+
+
+def _context(settings: Settings) -> ssl.SSLContext:
+    if not settings.own_certificate:
+        return ssl.create_default_context(cafile=str(tls_files(settings).authority))
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # its authority is the operator's, and this machine need not know it
+    return context
 
 
 def _handshake(context: ssl.SSLContext, settings: Settings, port: int, seconds: float) -> bytes | None:

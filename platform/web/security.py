@@ -2,21 +2,39 @@
 
 Set by our own `after_request`, so that errors, redirects and static files carry them too. A route that serves foreign
 bytes (a receipt) sets a stricter policy of its own first; what is already there stays.
+
+COEP is left out on purpose: it matters to pages that share memory between threads or embed foreign documents, and none
+of ours does either, while it would keep a browser from showing what an extension of somebody's puts into the page.
 """
 
 import secrets
 
 from flask import Flask, Response, g
 
+REPORT_PATH = "/csp-report"
+REPORT_GROUP = "csp"
 HSTS = "max-age=31536000; includeSubDomains"
+_UNUSED = (
+    *("accelerometer", "autoplay", "bluetooth", "browsing-topics", "display-capture", "encrypted-media", "fullscreen"),
+    *("geolocation", "gyroscope", "hid", "idle-detection", "local-fonts", "magnetometer", "microphone", "midi"),
+    *("payment", "picture-in-picture", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking"),
+)
 FIXED = {
     "Strict-Transport-Security": HSTS,
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=(), browsing-topics=()",
+    "Permissions-Policy": ", ".join(
+        (
+            *("camera=(self)", "publickey-credentials-create=(self)", "publickey-credentials-get=(self)"),
+            *(f"{feature}=()" for feature in _UNUSED),
+        )
+    ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Origin-Agent-Cluster": "?1",
     "X-Frame-Options": "DENY",
+    "X-Permitted-Cross-Domain-Policies": "none",
+    "Reporting-Endpoints": f'{REPORT_GROUP}="{REPORT_PATH}"',
     "Cache-Control": "no-store",  # personal pages; static files say otherwise before this one is asked
 }
 
@@ -44,6 +62,8 @@ def policy(script_nonce: str) -> str:
             "base-uri 'none'",
             "form-action 'self'",
             "frame-ancestors 'none'",
+            f"report-uri {REPORT_PATH}",  # what Firefox and Safari know
+            f"report-to {REPORT_GROUP}",
         )
     )
 

@@ -19,25 +19,28 @@ from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import sessions as queries
 from ...tenant_schema.queries import tokens
 from . import refusals, tenant
-from .member import CurrentMember
+from .devices import LONGEST_AGENT
+from .member import CurrentMember, current
 from .permissions import Role
 
 COOKIE = "__Host-session"
 IDLE = timedelta(days=30)
 LONGEST = timedelta(days=90)
 SEEN_EVERY = timedelta(minutes=1)  # a page writes that the session is in use at most this often
+GRACE = timedelta(seconds=10)  # for requests that a page had sent before its session got another token
 TOKEN_BYTES = 32
+LEFT_BEHIND = '"cache"'  # pages that “back” would show; storage holds nothing but the choice of light or dark
 
 
-def start(member_id: UUID, method: str = "password") -> None:
+def start(member_id: UUID, method: str = "password", origin: queries.Origin = queries.UNKNOWN) -> None:
     """Begin a new session for `member_id`: a row now, the cookie with the response. Ends the browser's earlier one.
 
-    `method`: how the member proved who it is, one of `SIGN_IN_METHODS`.
+    `method`: how the member proved who it is, one of `SIGN_IN_METHODS`. Ways to sign in call `arrive`, not this.
     """
     end()
     token = secrets.token_urlsafe(TOKEN_BYTES)
     row_id = new_uuid7()
-    agent = (request.user_agent.string or "unknown")[:300]
+    agent = (request.user_agent.string or "unknown")[:LONGEST_AGENT]
     queries.insert(
         tenant.connection(),
         id=row_id,
@@ -46,9 +49,31 @@ def start(member_id: UUID, method: str = "password") -> None:
         method=method,
         address=request.remote_addr,
         user_agent=tenant.cipher().seal(tables.session.c.user_agent, row_id, agent),
+        origin=origin,
     )
     session.clear()  # a token against forged forms that was known before sign-in is worth nothing after it
     g.session_token = token
+
+
+def rotate(*, end_others: bool = False) -> None:
+    """Give the request's session a new token: after a step-up, a change of factors, password or role.
+
+    Requests that the browser has under way with the old token are answered for ten more seconds, without what was
+    proved since. With `end_others` the member's other sessions end now, and the old token with them.
+    """
+    old, member, conn = request.cookies.get(COOKIE), current(), tenant.connection()
+    if end_others:
+        queries.revoke_all(conn, member.id, keep=member.session_id)
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    grace = timedelta(0) if end_others else GRACE
+    if old and queries.replace_token(conn, member.session_id, hash_of(old), hash_of(token), grace):
+        g.session_token = token
+
+
+def step_up() -> None:
+    """Note that the member of this request has just proved anew who it is, and give the session a new token."""
+    queries.step_up(tenant.connection(), current().session_id, datetime.now(UTC))
+    rotate()
 
 
 def end() -> None:
@@ -81,6 +106,8 @@ def find(token: str, now: datetime) -> CurrentMember | None:
         name=cipher.open(tables.member.c.name, row.member_id, row.name),
         email=cipher.open(tables.member.c.email, row.member_id, row.email),
         session_id=row.id,
+        signed_in_at=row.created_at,
+        stepped_up_at=row.stepped_up_at,
     )
 
 
@@ -122,4 +149,5 @@ def install(app: Flask) -> None:
             )
         else:
             response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
+            response.headers["Clear-Site-Data"] = LEFT_BEHIND
         return response

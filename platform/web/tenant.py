@@ -17,6 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from ..control.platform import Platform
 from ..keys.fields import FieldCipher
 from ..keys.receipts import ReceiptVault
+from ..mail.delivery import send_soon
+from ..mail.outbox import QUEUED
 from ..tenants.records import Tenant
 
 EXTENSION = "strongroom"
@@ -75,6 +77,11 @@ def vault() -> ReceiptVault:
     return g.vault
 
 
+def keep() -> None:
+    """Commit the request's transaction although its answer is a refusal (4xx): a counted try must not be undone."""
+    g.kept = True
+
+
 def after_commit(action: Callable[[Connection], object]) -> None:
     """Run `action` in a transaction of its own, on the same connection, once the request's is committed; else never.
 
@@ -91,6 +98,7 @@ def apart() -> Generator[Connection]:
         g.db_transaction = conn.begin()
     yield conn
     g.db_transaction.commit()
+    _send_mail(conn)
 
 
 def install(app: Flask) -> None:
@@ -99,8 +107,9 @@ def install(app: Flask) -> None:
     @app.after_request
     def end_transaction(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
         if "db" in g and g.db_transaction.is_active:
-            if response.status_code < 400:
+            if response.status_code < (500 if g.get("kept") else 400):
                 g.db_transaction.commit()
+                _send_mail(g.db)
                 _run_later_actions()
             else:
                 _roll_back(g.db, g.db_transaction)
@@ -115,9 +124,16 @@ def install(app: Flask) -> None:
                     _roll_back(db, transaction)
 
 
+def _send_mail(conn: Connection) -> None:
+    """See to the messages that the transaction, which is committed now, has queued."""
+    if conn.info.get(QUEUED):
+        send_soon(conn, platform(), tenant())
+
+
 def _roll_back(conn: Connection, transaction: RootTransaction) -> None:
     """A session that is lost has rolled back by itself: that must not hide how the request ended."""
     try:
+        conn.info.pop(QUEUED, None)
         transaction.rollback()
     except DBAPIError:
         log.info("the session of a request was lost before its roll-back", exc_info=True)

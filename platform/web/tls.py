@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from ...config.errors import FailedError
 from ...config.settings import Settings
+from .own_certificate import read_authority, read_own
 
 _CA_LIFE = timedelta(days=3650)
 _SERVER_LIFE = timedelta(days=90)
@@ -35,19 +36,22 @@ MAX_NAMES = 100
 class TlsFiles:
     """Where the certificates lie. A certificate and its key share one file of mode 0600, replaced whole.
 
-    Behind a proxy the web processes serve with `worker`, and let in who shows `proxy`.
+    `server` is the operator's own where the settings name one. Behind a proxy the web processes serve with `worker`,
+    and let in who shows `proxy`.
     """
 
     authority: Path
     server: Path
     worker: Path
     proxy: Path
+    cdn: Path  # who signs the CDN's client certificate: a copy that was found good
 
 
 def tls_files(settings: Settings) -> TlsFiles:
     """The files of this home, whether they exist yet or not."""
     folder = settings.tls_dir
-    return TlsFiles(folder / "ca.pem", folder / "server.pem", folder / "worker.pem", folder / "proxy.pem")
+    server = folder / ("own.pem" if settings.own_certificate else "server.pem")
+    return TlsFiles(folder / "ca.pem", server, folder / "worker.pem", folder / "proxy.pem", folder / "cdn.pem")
 
 
 def ensure_certificates(settings: Settings, slugs: Iterable[str] = ()) -> bool:
@@ -55,12 +59,15 @@ def ensure_certificates(settings: Settings, slugs: Iterable[str] = ()) -> bool:
 
     `slugs` are the workspaces that exist. They are named one by one only when the base domain has no dot, because
     browsers and OpenSSL refuse a wildcard directly beneath a top-level name such as `*.localhost`.
-    Raises `FailedError` when the folder cannot be written.
+    The operator's own certificate is copied instead, where the settings name one.
+    Raises `FailedError` when the folder cannot be written, or the operator's files are not good.
     """
     files = tls_files(settings)
     wanted = server_names(settings, slugs)
     with _making(settings):
         authority_is_new = _ensure_authority(settings, files)
+        if settings.own_certificate:
+            return _adopt(files.server, read_own(settings))
         if authority_is_new or not _serves(files.server, wanted):
             _issue(settings, files.server, settings.base_domain, wanted, ExtendedKeyUsageOID.SERVER_AUTH)
             return True
@@ -82,6 +89,13 @@ def ensure_proxy_certificates(settings: Settings) -> None:
             _issue(settings, files.proxy, "Strongroom proxy", [], ExtendedKeyUsageOID.CLIENT_AUTH)
 
 
+def ensure_cdn_authority(settings: Settings) -> None:
+    """Copy the authority of the CDN. Raises `FailedError` when its file is not good or the folder cannot be written."""
+    whole = read_authority(settings.cdn_authority_file)
+    with _making(settings):
+        _adopt(tls_files(settings).cdn, whole)
+
+
 @contextmanager
 def _making(settings: Settings) -> Generator[None]:
     """One process of a home at a time: several look after the same files."""
@@ -92,6 +106,13 @@ def _making(settings: Settings) -> Generator[None]:
             yield
     except OSError as error:
         raise FailedError(f"The certificates in {settings.tls_dir} cannot be made: {error.strerror}.") from error
+
+
+def _adopt(path: Path, whole: bytes) -> bool:
+    if path.exists() and path.read_bytes() == whole:
+        return False
+    _write(path, whole, 0o600)
+    return True
 
 
 def server_names(settings: Settings, slugs: Iterable[str] = ()) -> list[str]:

@@ -41,7 +41,7 @@ def migrate(invocation: Invocation, canary: int, parallel: int, failure_budget: 
     wish = Wish(canary, parallel, failure_budget)
     with open_home(invocation.settings) as platform, invocation.output.progress("Upgrading the schema") as say:
         report = migrate_fleet(platform, wish, say)
-        _audited(platform, report)
+        write_down(platform, report)
     _print(invocation, report)
 
 
@@ -62,7 +62,8 @@ def status(invocation: Invocation) -> None:
         output.say(f"{found.behind} are behind {found.newest}; upgrade them with: strongroom fleet migrate")
 
 
-def _audited(platform: Platform, report: Report) -> None:
+def write_down(platform: Platform, report: Report) -> None:
+    """Put an upgrade into the operators' audit log."""
     detail = {"revision": report.revision, "upgraded": report.upgraded, "failed": len(report.failed)}
     with platform.control.begin() as conn:
         audit.record(conn, operator_name(), "fleet.migrated", None, detail)

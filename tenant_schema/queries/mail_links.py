@@ -30,6 +30,7 @@ _SWEEP = delete(mail_link).where(
     mail_link.c.member_id == bindparam("owner_id"), mail_link.c.expires_at < bindparam("before")
 )
 _KNOWN = select(exists().where(mail_link.c.token_hash == bindparam("presented")))
+_MADE = select(mail_link.c.created_at).where(mail_link.c.token_hash == bindparam("presented"))
 
 
 def insert(
@@ -75,3 +76,8 @@ def sweep(conn: Connection, member_id: UUID, before: datetime) -> None:
 def was_made(conn: Connection, token_hash: bytes) -> bool:
     """Say whether a link with this token was sent from here, used up or not."""
     return bool(conn.execute(_KNOWN, {"presented": token_hash}).scalar_one())
+
+
+def made_at(conn: Connection, token_hash: bytes) -> datetime | None:
+    """Return when a link was made, used up or not; None for one that this workspace never sent."""
+    return conn.execute(_MADE, {"presented": token_hash}).scalar_one_or_none()

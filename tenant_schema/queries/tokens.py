@@ -1,10 +1,14 @@
 """Whether this workspace ever gave out a token, whatever became of it since."""
 
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, bindparam, exists, or_, select
 
 from ..tables import invitation, session
 
-_SESSION = select(exists().where(session.c.token_hash == bindparam("presented")))
+_SESSION = select(
+    exists().where(
+        or_(session.c.token_hash == bindparam("presented"), session.c.previous_hash == bindparam("presented"))
+    )
+)
 _INVITATION = select(exists().where(invitation.c.token_hash == bindparam("presented")))
 
 

@@ -71,6 +71,8 @@ session = Table(
     Column("country", CHAR(2)),  # ISO 3166-1, where known
     Column("method", Text, one_of("method", SIGN_IN_METHODS), nullable=False, server_default="password"),
     at("stepped_up_at", nullable=True),  # when the member last proved who it is within this session
+    Column("previous_hash", LargeBinary, unique=True),  # of the token before: good until `previous_until`
+    at("previous_until", nullable=True),
 )
 
 device = Table(  # a browser that a member has signed in with; it keeps the random id

@@ -28,6 +28,7 @@ outbox = Table(
     Column("attempts", Integer, nullable=False, server_default=text("0")),
     at("next_at"),  # not before
     Column("last_error", Text),
+    at("handed_over_at", nullable=True),  # from here on the mail server may have it: never sent again by itself
     at("failed_at", nullable=True),  # given up
     Index("ix_outbox_unsent", "next_at", postgresql_where=text("sent_at IS NULL AND failed_at IS NULL")),
 )

@@ -8,6 +8,7 @@ from werkzeug.routing import Rule
 # GET routes that answer with something else than a page.
 NO_PAGES = {
     "assets.send": "static files",
+    "outbox.html": "what stands in the frame of a letter",
     "receipts.preview": "a picture",
     "receipts.thumbnail": "a picture",
     "receipts.original": "a file",

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, select
 
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.keys import FieldCipher, ReceiptVault, hash_password
+from strongroom.platform.portal.access import links
 from strongroom.platform.portal.receipts.service import sealed_row
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.permissions import Role
@@ -158,9 +160,11 @@ def examples(workspace: Workspace) -> dict[str, list[object]]:
         of_reports = {row.state: row.id for row in conn.execute(select(sent.state, sent.id))}
         own = select(spent.id).where(spent.member_id == workspace.people[Role.OWNER], spent.state == "draft")
         mine = conn.scalars(own.limit(1)).all()
+        not_me = links.make(conn, workspace.people[Role.MEMBER], links.NOT_ME, timedelta(days=7))
     return {
         "expense_id": [*by_state.values(), *mine],
         "report_id": list(of_reports.values()),
         "member_id": [workspace.people[Role.CONTRIBUTOR]],
         "token": ["no-such-invitation"],
+        "not_me_token": ["no-such-link", not_me],
     }

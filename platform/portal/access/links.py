@@ -57,5 +57,10 @@ def was_made(conn: Connection, token: str) -> bool:
     return queries.was_made(conn, _hash(token))
 
 
+def made_at(conn: Connection, token: str) -> datetime | None:
+    """When this link was made, used up or not; None for one that was never sent from this workspace."""
+    return queries.made_at(conn, _hash(token))
+
+
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -8,11 +8,13 @@ from werkzeug.exceptions import TooManyRequests
 
 from ....config.errors import CallError
 from ...web import limits, sessions, tenant
+from ...web.enrolment import before_enrolment
 from ...web.errors import how_long, seconds_to_wait
 from ...web.member import signed_in
 from ...web.permissions import Permission, public, requires
+from ..proving import pending
 from . import service, tries
-from .arrival import arrive
+from .paths import local_path
 
 WRONG = "The e-mail address or the password is wrong."
 PER_ADDRESS = "30 per minute"  # of tries with invitations
@@ -31,7 +33,7 @@ def sign_in() -> ResponseReturnValue:
 @blueprint.post("/sign-in")
 @public
 def sign_in_now() -> ResponseReturnValue:
-    """Check the e-mail address and password and begin a session."""
+    """Check the e-mail address and password; then the session begins, or the second factor is asked for."""
     onward = local_path(request.form.get("next"))
     email, password = request.form.get("email", ""), request.form.get("password", "")
     account = service.email_index(email).hex()
@@ -43,12 +45,12 @@ def sign_in_now() -> ResponseReturnValue:
     if member_id is None:
         return _sign_in_form(onward, email, WRONG), 401
     tries.succeeded(account)
-    arrive(member_id, "password")
-    return redirect(onward, 303)
+    return pending.go_on(member_id, "password", onward)
 
 
 @blueprint.post("/sign-out")
 @requires(Permission.USE)
+@before_enrolment
 def sign_out() -> ResponseReturnValue:
     """End the session."""
     sessions.end()
@@ -76,16 +78,9 @@ def accept_invitation(token: str) -> ResponseReturnValue:
         return _invitation_form(token, name, {error.field or "form": str(error)})
     if member_id is None:
         return _gone()
-    arrive(member_id, "invitation")
+    answer = pending.go_on(member_id, "invitation", "/")
     flash(f"Welcome to {tenant.tenant().name}.")
-    return redirect("/", 303)
-
-
-def local_path(wanted: str | None) -> str:
-    """`wanted` if it is a path on this host, else the start page: a link must not lead elsewhere after sign-in."""
-    if wanted and wanted.startswith("/") and wanted[1:2] not in ("/", "\\") and wanted.isprintable():
-        return wanted
-    return "/"
+    return answer
 
 
 def _sign_in_form(onward: str, email: str = "", error: str | None = None) -> str:

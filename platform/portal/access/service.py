@@ -75,7 +75,7 @@ def accept(token: str, name: str, password: str, now: datetime) -> UUID | None:
         return None
     email = _email_of(row)
     name = check_name(name)
-    check_password(password, email, tenant.tenant().name)
+    check_password(password, email, tenant.tenant().name, name)
     hashed = hash_new(password)
     if invitations.accept(conn, token_hash(token), now) is None:  # somebody was faster with the same link
         return None

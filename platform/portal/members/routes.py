@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from ....config.errors import CallError, RefusedError
 from ...web.member import current
 from ...web.permissions import Permission, Role, requires
+from ...web.stepup import fresh
 from . import service
 from .roles import ROLE_TEXTS
 
@@ -39,6 +40,7 @@ def invite() -> ResponseReturnValue:
 
 @blueprint.post("/invite")
 @requires(Permission.MANAGE_MEMBERS)
+@fresh
 def send_invitation() -> ResponseReturnValue:
     """Invite a person and show the link, this once."""
     email = request.form.get("email", "")
@@ -69,6 +71,7 @@ def edit(member_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:member_id>")
 @requires(Permission.MANAGE_MEMBERS)
+@fresh
 def save(member_id: UUID) -> ResponseReturnValue:
     """Change a member's role."""
     person = service.person(member_id, current())

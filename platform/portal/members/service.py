@@ -193,6 +193,4 @@ def _write(actor: CurrentMember, email: str, role: Role, link: str) -> None:
         f"Open this link to choose a password and join:\n\n{link}\n\n"
         f"The link can be used once, within {GOOD_FOR.days} days. If you expected nothing like this, ignore it.\n"
     )
-    cipher, settings = tenant.cipher(), tenant.platform().settings
-    outbox.queue(tenant.connection(), cipher, email, f"Join {workspace}", body)
-    tenant.after_commit(lambda conn: outbox.deliver(conn, cipher, settings))
+    outbox.queue(tenant.connection(), tenant.cipher(), email, f"Join {workspace}", body)

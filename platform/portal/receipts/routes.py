@@ -11,6 +11,7 @@ from ....config.errors import CallError
 from ...web import tenant
 from ...web.member import current
 from ...web.permissions import Permission, requires
+from ...web.uploads import UPLOAD, accepts
 from ..expenses import service as expense_service
 from . import files, service
 from .service import Shown, Stored
@@ -22,6 +23,7 @@ INERT = "default-src 'none'; sandbox; frame-ancestors 'none'"
 
 
 @blueprint.post("")
+@accepts(UPLOAD)
 @requires(Permission.SPEND)
 def upload() -> ResponseReturnValue:
     """Store what was dropped or photographed: into the pane of an open form, or as the beginning of an expense."""

@@ -43,22 +43,22 @@ def ask_to_unlock() -> ResponseReturnValue:
     return _send(links.UNLOCK)
 
 
-@blueprint.get("/reset/<token>")
+@blueprint.get("/reset/<reset_token>")
 @public
-def reset(token: str) -> ResponseReturnValue:
+def reset(reset_token: str) -> ResponseReturnValue:
     """The form for the new password."""
-    return _quiet(_reset_form(token))
+    return _quiet(_reset_form(reset_token))
 
 
-@blueprint.post("/reset/<token>")
+@blueprint.post("/reset/<reset_token>")
 @public
-def reset_now(token: str) -> ResponseReturnValue:
+def reset_now(reset_token: str) -> ResponseReturnValue:
     """Set the new password. Nobody is signed in by it: the second factor is asked for as ever."""
     limits.hit(USES_PER_ADDRESS, "reset", tenant.tenant().id, limits.address())
     try:
-        done = service.reset(token, request.form.get("password", ""), datetime.now(UTC))
+        done = service.reset(reset_token, request.form.get("password", ""), datetime.now(UTC))
     except CallError as error:
-        return _quiet(_reset_form(token, str(error)))
+        return _quiet(_reset_form(reset_token, str(error)))
     if not done:
         return _quiet(_gone(links.RESET))
     sessions.end()
@@ -66,21 +66,21 @@ def reset_now(token: str) -> ResponseReturnValue:
     return redirect(url_for("access.sign_in"), 303)
 
 
-@blueprint.get("/unlock/<token>")
+@blueprint.get("/unlock/<unlock_token>")
 @public
-def unlock(token: str) -> ResponseReturnValue:
+def unlock(unlock_token: str) -> ResponseReturnValue:
     """The page on which the link is used."""
-    if service.owner(token, links.UNLOCK, datetime.now(UTC)) is None:
+    if service.owner(unlock_token, links.UNLOCK, datetime.now(UTC)) is None:
         return _quiet(_gone(links.UNLOCK))
     return _quiet(make_response(render_template("recovery/unlock.html")))
 
 
-@blueprint.post("/unlock/<token>")
+@blueprint.post("/unlock/<unlock_token>")
 @public
-def unlock_now(token: str) -> ResponseReturnValue:
+def unlock_now(unlock_token: str) -> ResponseReturnValue:
     """Let this browser try again, and no other."""
     limits.hit(USES_PER_ADDRESS, "unlock", tenant.tenant().id, limits.address())
-    account = service.use_to_unlock(token, datetime.now(UTC))
+    account = service.use_to_unlock(unlock_token, datetime.now(UTC))
     if account is None:
         return _quiet(_gone(links.UNLOCK))
     tries.unlock(account)

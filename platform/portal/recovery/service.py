@@ -3,11 +3,12 @@
 from datetime import datetime
 
 from ....tenant_schema import tables
-from ....tenant_schema.queries import audit, members, sessions
+from ....tenant_schema.queries import audit, challenges, members, sessions
 from ...jobs.app import defer_in
 from ...web import limits, refusals, tenant
 from ..access import links, service, tries
 from ..access.passwords import check_password
+from ..alerts import Alert, tell
 from .letters import SEND
 
 ASKS_PER_ACCOUNT = "3 per hour"
@@ -59,8 +60,10 @@ def reset(token: str, password: str, now: datetime) -> bool:
         return False
     members.set_password_hash(conn, member.id, hashed)
     sessions.revoke_all(conn, member.id)
+    challenges.end_all(conn, member.id, now)  # a sign-in that is half done was begun with the old password
     links.end(conn, member.id, *links.ONE_AT_A_TIME)
     audit.record(conn, member.id, "member.password_reset", "member", member.id)
+    tell(Alert.PASSWORD_CHANGED, member.id)
     tries.succeeded(member.email_index.hex())
     return True
 

@@ -12,6 +12,7 @@ from ...web import tenant
 from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, Scope, requires
+from ...web.uploads import LIST, accepts
 from ..expenses import reach
 from ..expenses.timeline import sentences
 from ..receipts.routes import shown_receipts
@@ -22,6 +23,7 @@ blueprint = Blueprint("reports", __name__, template_folder="templates")
 
 
 @blueprint.post("/expenses/submit")
+@accepts(LIST)
 @requires(Permission.SPEND)
 def submit() -> ResponseReturnValue:
     """Submit the chosen expenses as one report."""

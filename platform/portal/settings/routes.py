@@ -10,11 +10,10 @@ from ....config.errors import CallError
 from ....tenant_schema.queries import settings as settings_queries
 from ...protection import queries as protection
 from ...web import limits, sessions, tenant
+from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, requires
-from . import queries, service
-
-PASSWORD_TRIES = "10 per 5 minutes"
+from . import places, queries, service
 
 blueprint = Blueprint("settings", __name__, template_folder="templates", url_prefix="/settings")
 
@@ -50,12 +49,13 @@ def save_profile() -> ResponseReturnValue:
 @requires(Permission.USE)
 def save_password() -> ResponseReturnValue:
     """Change the member's own password; this browser gets a new session, the others end."""
-    limits.hit(PASSWORD_TRIES, "password", tenant.tenant().id, str(current().id))
+    limits.hit_growing("password", tenant.tenant().id, str(current().id))
     try:
         service.change_password(current(), request.form.get("old_password", ""), request.form.get("password", ""))
     except CallError as error:
         return _profile_form(current().name, {error.field or "password": str(error)}), 422
-    sessions.start(current().id)
+    limits.forget_growing("password", tenant.tenant().id, str(current().id))
+    sessions.rotate(end_others=True)
     flash("Your password is changed, and your other sessions have ended.")
     return redirect(url_for("settings.profile"), 303)
 
@@ -64,18 +64,27 @@ def save_password() -> ResponseReturnValue:
 @requires(Permission.USE)
 def list_sessions() -> ResponseReturnValue:
     """Where the member is signed in."""
-    return render_template("settings/sessions.html", sessions=service.sessions_of(current(), datetime.now(UTC)))
+    return render_template("settings/sessions.html", sessions=places.sessions_of(current(), datetime.now(UTC)))
 
 
 @blueprint.post("/sessions/<uuid:session_id>/end")
 @requires(Permission.USE)
 def end_session(session_id: UUID) -> ResponseReturnValue:
     """End one of the member's own sessions."""
-    service.end_session(current(), session_id)
+    places.end_session(current(), session_id)
     if session_id == current().session_id:
         sessions.end()
         return redirect(url_for("access.sign_in"), 303)
     flash("That session has ended.")
+    return redirect(url_for("settings.list_sessions"), 303)
+
+
+@blueprint.post("/sessions/end-others")
+@requires(Permission.USE)
+def end_other_sessions() -> ResponseReturnValue:
+    """End all of the member's sessions but this one."""
+    ended = places.end_others(current())
+    flash(f"{plural(ended, 'other session')} ended." if ended else "There was no other session.")
     return redirect(url_for("settings.list_sessions"), 303)
 
 

@@ -1,18 +1,16 @@
 """Settings of the workspace and of the signed-in member. Nothing here commits."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
+from datetime import UTC, datetime
 
 from babel import Locale
 from babel.core import get_global
 from babel.numbers import list_currencies
 from sqlalchemy import Connection
 
-from ....config.errors import CallError, NotFoundError
+from ....config.errors import CallError
 from ....tenant_schema import tables
-from ....tenant_schema.queries import audit, members, sessions
+from ....tenant_schema.queries import audit, challenges, members, sessions
 from ....tenant_schema.queries import settings as settings_queries
 from ...protection.policy import DAY, Policy
 from ...tenants import queries as tenants
@@ -20,40 +18,15 @@ from ...tenants.slugs import check_name as check_workspace_name
 from ...web import tenant
 from ...web.formats import plural
 from ...web.member import CurrentMember
-from ...web.sessions import IDLE, LONGEST
+from ..access import links
 from ..access import service as access
 from ..access.passwords import check_password
+from ..alerts import Alert, tell
 
 MAIN_CURRENCIES = (
     *("GBP", "EUR", "USD", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "BGN", "TRY", "UAH", "ISK"),
     *("CAD", "AUD", "NZD", "JPY", "CNY", "HKD", "SGD", "INR", "ZAR", "AED"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLine:
-    """A session as the list shows it."""
-
-    id: UUID
-    device: str
-    symbol: str
-    address: str | None
-    created_at: datetime
-    last_seen_at: datetime
-    here: bool
-
-
-def sessions_of(member: CurrentMember, now: datetime) -> list[SessionLine]:
-    """The member's live sessions, the one used last first."""
-    rows = sessions.of_member(tenant.connection(), member.id, seen_after=now - IDLE, created_after=now - LONGEST)
-    return [_line(row, member) for row in rows]
-
-
-def end_session(member: CurrentMember, session_id: UUID) -> None:
-    """End one of the member's own sessions. Raises `NotFoundError`."""
-    if not sessions.revoke(tenant.connection(), session_id, member.id):
-        raise NotFoundError("This session has ended already.")
-    audit.record(tenant.connection(), member.id, "session.ended", "session", session_id)
 
 
 def rename(member: CurrentMember, name: str) -> None:
@@ -70,10 +43,13 @@ def change_password(member: CurrentMember, old: str, new: str) -> None:
     stored = members.by_id(conn, member.id).password_hash
     if stored is None or not access.fits(old, stored):
         raise CallError("This is not your password.", "old_password")
-    check_password(new, member.email, tenant.tenant().name)
+    check_password(new, member.email, tenant.tenant().name, member.name)
     members.set_password_hash(conn, member.id, access.hash_new(new))
-    sessions.revoke_all(conn, member.id)
+    sessions.revoke_all(conn, member.id, keep=member.session_id)
+    challenges.end_all(conn, member.id, datetime.now(UTC))  # a sign-in that is half done began with the old password
+    links.end(conn, member.id, *links.ONE_AT_A_TIME)
     audit.record(conn, member.id, "member.password_changed", "member", member.id)
+    tell(Alert.PASSWORD_CHANGED, member.id)
 
 
 def currencies() -> list[tuple[str, str]]:
@@ -125,37 +101,3 @@ def how_long(policy: Policy) -> str:
 def _current_codes() -> Iterable[str]:
     territories = get_global("territory_currencies")
     return {code for used in territories.values() for code, _start, end, tender in used if end is None and tender}
-
-
-def _line(row: sessions.Device, member: CurrentMember) -> SessionLine:
-    agent = tenant.cipher().open(tables.session.c.user_agent, row.id, row.user_agent) if row.user_agent else ""
-    phone = any(word in agent for word in ("Mobile", "Android", "iPhone"))
-    return SessionLine(
-        id=row.id,
-        device=device_of(agent),
-        symbol="phone" if phone else "device-laptop",
-        address=row.address,
-        created_at=row.created_at,
-        last_seen_at=row.last_seen_at,
-        here=row.id == member.session_id,
-    )
-
-
-_BROWSERS = (("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"))
-_SYSTEMS = (
-    ("iPhone", "iPhone"),
-    ("iPad", "iPad"),
-    ("Android", "Android"),
-    ("Windows", "Windows"),
-    ("Mac OS", "macOS"),
-    ("Linux", "Linux"),
-)
-
-
-def device_of(agent: str) -> str:
-    """`Firefox on Windows`, from a User-Agent header; the order matters, they all pretend to be each other."""
-    browser = next((name for mark, name in _BROWSERS if mark in agent), None)
-    system = next((name for mark, name in _SYSTEMS if mark in agent), None)
-    if browser and system:
-        return f"{browser} on {system}"
-    return browser or system or "Unknown device"

@@ -223,12 +223,15 @@ ALTER TABLE app.session
     ADD COLUMN device_id UUID CONSTRAINT fk_session_device_id REFERENCES app.device (id),
     ADD COLUMN country CHAR(2),
     ADD COLUMN method TEXT DEFAULT 'password' NOT NULL CONSTRAINT ck_session_method CHECK (method IN ('password', 'totp', 'recovery_code', 'passkey', 'passkey_second', 'invitation')),
-    ADD COLUMN stepped_up_at TIMESTAMP WITH TIME ZONE;
+    ADD COLUMN stepped_up_at TIMESTAMP WITH TIME ZONE,
+    ADD COLUMN previous_hash BYTEA CONSTRAINT uq_session_previous_hash UNIQUE,
+    ADD COLUMN previous_until TIMESTAMP WITH TIME ZONE;
 
 ALTER TABLE app.outbox
     ADD COLUMN attempts INTEGER DEFAULT 0 NOT NULL,
     ADD COLUMN next_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     ADD COLUMN last_error TEXT,
+    ADD COLUMN handed_over_at TIMESTAMP WITH TIME ZONE,
     ADD COLUMN failed_at TIMESTAMP WITH TIME ZONE;
 DROP INDEX app.ix_outbox_unsent;
 CREATE INDEX ix_outbox_unsent ON app.outbox (next_at) WHERE sent_at IS NULL AND failed_at IS NULL;

@@ -41,6 +41,7 @@ def backup_settings(reachable_tmp: Path) -> Generator[Settings]:
     with server.session():
         with server.admin_door(), server.connect_admin() as admin:
             admin.execute("ALTER SYSTEM SET fsync = off")
+            admin.execute("ALTER SYSTEM SET autovacuum = off")  # what it writes makes a workspace a changed one
             admin.execute("SELECT pg_reload_conf()")
         yield settings
 

@@ -35,7 +35,7 @@ def test_what_a_crash_left_waiting_is_sent_by_the_worker_and_only_once(platform:
     deliver_mail(platform)
     (letter,) = letters_to(platform, "waiting@example.com")
     assert letter["Subject"] == "A subject"
-    assert letter.get_content().strip() == "A body"
+    assert letter.get_body(("plain",)).get_content().strip() == "A body"  # pyright: ignore[reportOptionalMemberAccess]
 
 
 def test_a_letter_that_cannot_be_written_waits_for_the_next_time(platform: Platform, tenant: Tenant) -> None:

@@ -28,6 +28,7 @@ SECRET = "canary-of-rowan"  # in an e-mail address
 WORDS = {
     *("csrf_token", "next", "pane", "then", "version", "file", "q"),
     *("email", "password", "old_password", "name", "role", "self_approval", "reason"),
+    *("code", "credential", "kept", "back", "use", "end_others"),
     *("spent_on", "merchant", "amount", "refund", "currency", "tax_amount", "fx_rate", "note"),
 }  # fields that are no ids
 MEANS_NOTHING = {

@@ -51,6 +51,14 @@ def test_only_these_routes_need_no_session(portal: Portal) -> None:
         "recovery.reset_now",
         "recovery.unlock",
         "recovery.unlock_now",
+        "alerts.not_me",
+        "alerts.confirm_not_me",
+        "csp_reports.take",
+        "proving.second",
+        "proving.second_now",
+        "proving.second_options",
+        "proving.passkey_options",
+        "proving.passkey_sign_in",
     }
 
 

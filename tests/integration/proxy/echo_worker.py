@@ -10,16 +10,17 @@ from pathlib import Path
 
 from strongroom.config.settings import load_settings
 from strongroom.platform.processes.lifeline import end_with_parent
+from strongroom.platform.web.app import UPLOAD_LIMIT
+from strongroom.platform.web.gateway import Served
 from strongroom.platform.web.server import serve_proxied
 
 
 def main(home, index):
     end_with_parent(os.getppid())
-    own = os.getpid()
 
-    def load():
-        end_with_parent(own)
-        return answer
+    def load(_settings, parent):
+        end_with_parent(parent)
+        return Served(answer, lambda _method, _host, _path: UPLOAD_LIMIT)
 
     def answer(environ, start_response):
         told = {key: value for key, value in environ.items() if "FORWARDED" in key}

@@ -4,7 +4,7 @@ import pytest
 
 from strongroom.config.errors import CallError
 from strongroom.platform.portal.access.passwords import check_password
-from strongroom.platform.portal.access.routes import local_path
+from strongroom.platform.portal.access.paths import local_path
 
 
 @pytest.mark.parametrize(

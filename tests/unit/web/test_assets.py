@@ -15,6 +15,8 @@ FIRST_LOAD = [
     "strongroom.js",
     "money.js",
     "charts.js",
+    "factors.css",
+    "factors.js",
     "vendor/htmx/htmx.min.js",
     "vendor/chartjs/chart.js",
     "vendor/inter/inter.woff2",

@@ -23,6 +23,16 @@ CREATE TABLE payment_method (
     CONSTRAINT fk_payment_method_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
 );
 
+CREATE TABLE mail_standing (
+    tenant_id TEXT NOT NULL,
+    waiting INTEGER NOT NULL,
+    failed INTEGER NOT NULL,
+    oldest_at TIMESTAMP WITH TIME ZONE,
+    counted_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT pk_mail_standing PRIMARY KEY (tenant_id),
+    CONSTRAINT fk_mail_standing_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+);
+
 CREATE TABLE payment_event (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
     external_id TEXT NOT NULL,
@@ -33,4 +43,11 @@ CREATE TABLE payment_event (
     error TEXT,
     CONSTRAINT pk_payment_event PRIMARY KEY (id),
     CONSTRAINT uq_payment_event_external_id UNIQUE (external_id)
+);
+
+CREATE TABLE web_event (
+    name TEXT NOT NULL,
+    day DATE NOT NULL,
+    count BIGINT NOT NULL,
+    CONSTRAINT pk_web_event PRIMARY KEY (name, day)
 );

@@ -1,0 +1,1 @@
+"""Second factors of members: authenticator app, passkeys, recovery codes; adding, removing, resetting them."""

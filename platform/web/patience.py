@@ -1,0 +1,60 @@
+"""How long the listeners wait for a caller, and which connections have had their time: decisions without I/O.
+
+A caller costs memory while it is connected, and a thread only once its whole request is here (gateway.py). So a slow
+one takes nothing from others, and is cut off when it falls below these rates. They follow Apache's mod_reqtimeout: a
+first grace, prolonged by what arrives (httpd.apache.org/docs/2.4/mod/mod_reqtimeout.html).
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds, unless the name says otherwise."""
+
+    request: float = 10.0  # from the connection to its first whole head of a request, handshake included
+    idle: float = 60.0  # between two requests
+    body: float = 20.0  # for a body, and one second more for each `rate` bytes of it that are here
+    rate: int = 4096  # bytes
+    stalled: float = 30.0  # in which a caller must take `step` bytes of an answer, or all that is left
+    step: int = 64 * 1024  # bytes
+    hurried: float = 2.0  # instead of `request` and `idle`, while many are connected
+    look_every: float = 2.0
+
+    def body_deadline(self, began: float, received: int) -> float:
+        """When a body that began to arrive at `began` has to be whole or longer."""
+        return began + self.body + received / self.rate
+
+
+@dataclass(slots=True)
+class Connection:
+    """What is known of one connection. Times are of one monotonic clock."""
+
+    since: float  # seen first
+    taken: int = 0  # bytes that the caller had acknowledged at `moved`
+    moved: float = 0.0  # when it had last taken a step
+
+    def note(self, acknowledged: int, waiting: int, now: float, patience: Patience) -> None:
+        """Note how far the caller is: bytes acknowledged since the beginning, and how much waits for it."""
+        if not waiting:
+            self.taken = acknowledged
+        elif acknowledged - self.taken >= patience.step:
+            self.taken, self.moved = acknowledged, now
+
+
+def overdue(
+    one: Connection, *, ended: float | None, waiting: int, now: float, patience: Patience, crowded: bool
+) -> str | None:
+    """Why to cut off a connection that has no request at work; None while it has time.
+
+    `ended`: when its last request was answered, None before the first. `waiting`: how much of the answers the caller
+    has not taken, 0 for nothing. `crowded`: most places are taken.
+    """
+    if waiting:
+        began = max(one.since, one.moved, ended or 0.0)
+        return "reads too slowly" if now - began > patience.stalled else None
+    if ended is None:
+        limit = patience.hurried if crowded else patience.request
+        return "sends no request" if now - one.since > limit else None
+    limit = patience.hurried if crowded else patience.idle
+    return "is idle" if now - max(ended, one.moved) > limit else None

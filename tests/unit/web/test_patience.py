@@ -1,0 +1,56 @@
+"""When a connection has had its time."""
+
+import pytest
+
+from strongroom.platform.web.patience import Connection, Patience, overdue
+
+PATIENCE = Patience()
+BEGAN = 1000.0
+
+
+def why(
+    one: Connection, now: float, *, ended: float | None = None, waiting: int = 0, crowded: bool = False
+) -> str | None:
+    return overdue(one, ended=ended, waiting=waiting, now=now, patience=PATIENCE, crowded=crowded)
+
+
+def test_a_first_request_has_ten_seconds() -> None:
+    assert why(Connection(BEGAN), BEGAN + 10) is None
+    assert why(Connection(BEGAN), BEGAN + 10.1) == "sends no request"
+
+
+def test_the_next_request_has_a_minute() -> None:
+    one = Connection(BEGAN)
+    assert why(one, BEGAN + 70, ended=BEGAN + 10) is None
+    assert why(one, BEGAN + 70.1, ended=BEGAN + 10) == "is idle"
+
+
+def test_less_while_many_are_connected() -> None:
+    assert why(Connection(BEGAN), BEGAN + 2.1, crowded=True) == "sends no request"
+    assert why(Connection(BEGAN), BEGAN + 12.1, ended=BEGAN + 10, crowded=True) == "is idle"
+
+
+def test_who_takes_an_answer_step_by_step_may_take_long() -> None:
+    one = Connection(BEGAN)
+    for second in range(0, 600, 20):
+        one.note(second * PATIENCE.step, 9, BEGAN + second, PATIENCE)
+        assert why(one, BEGAN + second, ended=BEGAN, waiting=9) is None
+
+
+def test_who_takes_less_than_a_step_in_its_time_is_cut_off() -> None:
+    one = Connection(BEGAN)
+    one.note(PATIENCE.step - 1, 9, BEGAN + 30, PATIENCE)
+    assert why(one, BEGAN + 30, ended=BEGAN, waiting=9) is None
+    assert why(one, BEGAN + 30.1, ended=BEGAN, waiting=9) == "reads too slowly"
+
+
+def test_what_was_sent_before_an_answer_is_no_step_of_it() -> None:
+    one = Connection(BEGAN)
+    one.note(10 * PATIENCE.step, 0, BEGAN + 1, PATIENCE)
+    one.note(10 * PATIENCE.step + 1, 9, BEGAN + 40, PATIENCE)
+    assert why(one, BEGAN + 40, ended=BEGAN + 1, waiting=9) == "reads too slowly"
+
+
+@pytest.mark.parametrize(("received", "seconds"), [(0, 20), (4096, 21), (25 * 1024 * 1024, 6420)])
+def test_what_is_here_of_a_body_gives_it_more_time(received: int, seconds: float) -> None:
+    assert PATIENCE.body_deadline(BEGAN, received) == BEGAN + seconds
