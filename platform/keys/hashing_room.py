@@ -28,6 +28,11 @@ class HashingRoom:
         """Let at most so many be there, hashing or waiting, that a quarter of `threads`, at least one, stays free."""
         self._most = max(1, threads - max(1, threads // 4))
 
+    @property
+    def inside(self) -> int:
+        """How many hash or wait just now."""
+        return self._inside
+
     @contextmanager
     def entered(self, seconds: float) -> Generator[None]:
         """Hash within this context. Raises `UnavailableError` where the bench is full, or no slot free in time."""
