@@ -4,7 +4,7 @@ from ....config.errors import NotFoundError
 from ...control.platform import Platform
 from ...jobs.app import task
 from ...keys.fields import FieldCipher
-from ...mail.delivery import deliver_waiting
+from ...mail.delivery import send_soon
 from ...tenants import queries as tenants
 from ...tenants.states import TenantState
 from . import letters
@@ -21,7 +21,8 @@ def send_recovery_link(platform: Platform, tenant_id: str, account: str, purpose
     if here.state is not TenantState.ACTIVE:
         return
     cipher = FieldCipher(platform.keys.tenant(tenant_id))
-    with platform.registry.connect(here) as conn, conn.begin():
-        sent = letters.send(conn, cipher, platform.settings, here, bytes.fromhex(account), purpose)
-    if sent:
-        deliver_waiting(platform, here)
+    with platform.registry.connect(here) as conn:
+        with conn.begin():
+            sent = letters.send(conn, cipher, platform.settings, here, bytes.fromhex(account), purpose)
+        if sent:
+            send_soon(conn, platform, here)
