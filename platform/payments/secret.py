@@ -3,7 +3,7 @@
 import stat
 from pathlib import Path
 
-from ...config.errors import FailedError
+from ...config.errors import CallError, FailedError
 from ...config.settings import Settings
 from ..webhooks.signature import check_secret
 
@@ -13,7 +13,7 @@ MOST = 2  # during a rotation: the new one and the one before
 def payment_keys(settings: Settings) -> list[str]:
     """The keys of `payment_secret_file`, one a line; none where no file is named.
 
-    Raises `FailedError` where the file cannot be read or others could read it, `CallError` for what is no key.
+    Raises `FailedError` where the file cannot be read, others could read it, or it holds no key.
     """
     if not settings.payment_secret_file:
         return []
@@ -25,7 +25,10 @@ def payment_keys(settings: Settings) -> list[str]:
         raise FailedError(f"{path} cannot be read: {error.strerror}.") from error
     if not 0 < len(lines) <= MOST:
         raise FailedError(f"{path} must hold one key, or two during a rotation, one a line.")
-    return [check_secret(line) for line in lines]
+    try:
+        return [check_secret(line) for line in lines]
+    except CallError as error:
+        raise FailedError(f"{path} holds what is no key: “whsec_” and the base64 of 24 to 64 bytes.") from error
 
 
 def _must_be_closed(path: Path) -> None:

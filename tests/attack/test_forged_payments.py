@@ -311,6 +311,12 @@ def test_a_key_that_others_can_read_is_not_used(door: Door) -> None:
         door.file.chmod(0o600)
 
 
+def test_a_file_without_a_key_lets_nobody_in(door: Door) -> None:
+    for content in ("", "whsec_", "secret", f"{door.key}\n{door.key}\n{door.key}"):
+        door.file.write_text(content)
+        assert door.send(door.message(), "evt_file").status_code == 503, content
+
+
 def assert_refused(door: Door, answer: TestResponse) -> None:
     assert (answer.status_code, door.stored) == (401, 0)
 
