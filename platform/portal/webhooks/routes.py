@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from ....config.errors import CallError
 from ....tenant_schema.tables import DELIVERY_STATES
 from ...web import limits, tenant
-from ...web.formats import plural
+from ...web.formats import plural, span
 from ...web.member import current
 from ...web.permissions import Permission, requires
 from ...web.stepup import fresh
@@ -162,8 +162,9 @@ def delivery(delivery_id: UUID) -> ResponseReturnValue:
     endpoint = service.find(one.endpoint_id, datetime.now(UTC))
     partial = request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
     page = "webhooks/attempts.html" if partial else "webhooks/delivery.html"
-    soon = one.state == "waiting" and one.next_at - datetime.now(UTC) < timedelta(minutes=2) and not endpoint.paused_at
-    return render_template(page, one=one, attempts=attempts, body=body, endpoint=endpoint, soon=soon)
+    wait = max(one.next_at - datetime.now(UTC), timedelta(0))
+    soon = one.state == "waiting" and wait < timedelta(minutes=2) and not endpoint.paused_at
+    return render_template(page, one=one, attempts=attempts, body=body, endpoint=endpoint, soon=soon, wait=span(wait))
 
 
 @blueprint.post("/deliveries/<uuid:delivery_id>/replay")
