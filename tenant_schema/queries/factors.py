@@ -58,11 +58,17 @@ _HAS = select(
         exists().where(passkey.c.member_id == bindparam("the_member")),
     )
 )
+_WHO = select(totp.c.member_id).where(totp.c.confirmed_at.is_not(None)).union(select(passkey.c.member_id))
 
 
 def has_second_factor(conn: Connection, member_id: UUID) -> bool:
     """Whether a password alone is not enough for this member: there is a confirmed app or a passkey."""
     return bool(conn.execute(_HAS, {"the_member": member_id}).scalar_one())
+
+
+def with_second_factor(conn: Connection) -> set[UUID]:
+    """Return the ids of all members, removed ones too, who have a second factor."""
+    return set(conn.execute(_WHO).scalars())
 
 
 def totp_of(conn: Connection, member_id: UUID) -> Totp | None:

@@ -116,7 +116,7 @@ def test_axe_finds_nothing_on_the_way_and_what_was_typed_survives_a_step_up(
         conn.execute(update(session).values(created_at=datetime.now(UTC) - timedelta(hours=1)))
     page.goto("/members/invite")
     page.get_by_label("E-mail").fill("new@people.example")
-    page.get_by_role("button", name="Invite").click()
+    page.get_by_role("button", name="Send the invitation").click()
     expect(page.get_by_text("What you typed is kept")).to_be_visible()
     page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("alert")).to_contain_text("Nothing was changed")
