@@ -126,7 +126,7 @@ def test_axe_finds_nothing_on_the_way_and_what_was_typed_survives_a_step_up(
     page.get_by_role("button", name="Confirm").click()
     found += audit_shown(page, "the kept form")
     page.get_by_role("button", name="Go on").click()
-    expect(page.get_by_text("new@people.example")).to_be_visible()
+    expect(page.get_by_role("heading", name="Invitation for new@people.example")).to_be_visible()
 
     stranger = visitors.stranger(f"{workspace.url}/sign-in", bypass_csp=True)
     sign_in(stranger, workspace.email(Role.OWNER))
