@@ -88,6 +88,7 @@ def token() -> PresentedToken:
 
 def install(app: Flask) -> None:
     """Let every request of `app` through the gates, in order: host, token, rate, permission, scope, second factor."""
+    uses.install(app)
     manager: Any = LoginManager()  # it has no types
     manager.session_protection = None
     manager.init_app(app, add_context_processor=False)

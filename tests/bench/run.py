@@ -22,6 +22,7 @@ TITLE_OF = {  # in the order of the report
     "bench_page": "A page for a member",
     "bench_scale": "Many tenants on one server",
     "bench_peers": "What one would pick instead",
+    "bench_slow_clients": "Slow callers",
     "bench_provisioning": "Provisioning",
     "bench_fleet": "Schema upgrade of all tenants",
     "bench_backup": "Backups",
@@ -48,6 +49,12 @@ share two threads of one core here, so a row also shows what switching between t
     "bench_peers": """\
 Each is built as its own documentation says. Behind PgBouncer that means no pool in the process, so each request
 logs in to PgBouncer, with SCRAM; a pool per tenant in front of it would be the row above it.
+""",
+    "bench_slow_clients": """\
+The sign-in page of a workspace over TLS, one request after the other over one connection. Of the slow callers a third
+say nothing after the handshake, a third send a head and a third a body, one byte a second; each comes back as soon as
+it is cut off, so the portal shakes hands about seventy times a second meanwhile, and the callers' own program shares
+the machine with it. Memory counts pages that processes share once for each of them.
 """,
     "bench_provisioning": """\
 A database is 300 files, and the disk of this machine needs 80 to 230 ms to make 300 files of 32 kB with nothing

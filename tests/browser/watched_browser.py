@@ -31,6 +31,7 @@ _FLAGS = (
     "--no-sandbox",  # the tests run as root, too
     "--disable-gpu",
     "--disable-background-networking",
+    "--short-reporting-delay",  # what a policy has blocked is reported after a second instead of a minute
     "--force-color-profile=srgb",
 )
 
