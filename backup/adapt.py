@@ -43,7 +43,7 @@ def adapt_copy(
     _end_sessions(conn)
     _end_invitations(conn, true())
     _end_other_ways_in(conn)
-    for table in (tables.webhook_endpoint, tables.webhook_event, tables.idempotency_key):
+    for table in (tables.webhook_endpoint, tables.webhook_event, tables.idempotency_key, tables.card_feed):
         conn.execute(delete(table))
     conn.execute(delete(tables.outbox))
     reseal_all(conn)
