@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, text, true, upda
 
 from ..tenant_schema import tables
 from ..tenant_schema.migrate import upgrade
-from ..tenant_schema.queries import audit
+from ..tenant_schema.queries import audit, cards, webhooks
 from .header import timestamp
 from .records import Backup
 
@@ -15,13 +15,15 @@ def adapt_restored(conn: Connection, owner: str, origin: Mapping[str, object]) -
     """Bring a copy that stays the same tenant's up to date, as the role `owner`; return its schema revision.
 
     All sessions and members' invitations end: some of them may have been revoked since the backup. Only the first
-    owner's invitation stays, which nobody inside could give again. Mail that had not been sent is not sent now.
+    owner's invitation stays, which nobody inside could give again. Mail and webhooks that had not been sent are not
+    sent now.
     `origin` says in the audit log which time it is from.
     """
     revision = _at_newest(conn, owner)
     _end_sessions(conn)
     _end_invitations(conn, tables.invitation.c.invited_by.is_not(None))
     conn.execute(delete(tables.outbox).where(tables.outbox.c.sent_at.is_(None)))
+    webhooks.cancel_waiting(conn)
     audit.record(conn, None, "workspace.restored", detail=origin)
     return revision
 
@@ -31,6 +33,7 @@ def adapt_copy(
 ) -> str:
     """Make a copy another tenant's: sealed anew under that tenant's keys, without sessions, invitations and mail.
 
+    Its webhooks are paused, and its card feed has ended: the receivers and the processor know the original.
     `origin` says in the audit log what it is a copy of; `reseal_all` does the sealing. Members keep their passwords.
     Returns the schema revision. Raises `VerificationError` if a value does not open.
     """
@@ -38,6 +41,8 @@ def adapt_copy(
     _end_sessions(conn)
     _end_invitations(conn, true())
     conn.execute(delete(tables.outbox))
+    webhooks.silence(conn, "copied")
+    cards.end_feed(conn)
     reseal_all(conn)
     audit.record(conn, None, "workspace.copied", detail=origin)
     return revision

@@ -12,16 +12,16 @@ from flask import Flask, Request, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..registry.hosts import is_site
+from .cards import MaskingParser
 
 KIB = 1024
 FORM = 64 * KIB
 LIST = 256 * KIB  # a form in which many rows can be chosen
-API = 1024 * KIB
+CALL = 256 * KIB  # of the API
 IMPORT = 10 * 1024 * KIB
 UPLOAD = 25 * 1024 * KIB
 MOST_PARTS = 100  # of a form with files
-SITE = "strongroom_site"
-PROGRAMS = "strongroom_api"
+SITE, API = "strongroom_site", "strongroom_api"  # the applications beside the portal, by their extension's name
 _ACCEPTS = "strongroom_accepts"  # attribute of a view function: bytes
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -37,9 +37,18 @@ def accepts(most: int) -> Callable[[View], View]:
     return mark
 
 
+def is_api(path: str) -> bool:
+    """Whether the API answers there, on any host."""
+    return path == "/api" or path.startswith("/api/")
+
+
 def most_bytes(app: Flask, method: str, host: str, path: str) -> int:
     """How many bytes the route takes that answers there; those of a small form where none does."""
-    app = _behind(app, host, path)
+    platform = app.extensions["strongroom"]
+    if API in app.extensions and is_api(path):
+        app = cast(Flask, app.extensions[API])
+    elif SITE in app.extensions and is_site(host, platform.settings.base_domain):
+        app = cast(Flask, app.extensions[SITE])
     try:
         endpoint, _ = app.url_map.bind("").match(path.encode("latin-1").decode("utf-8", "replace"), method)
     except HTTPException:
@@ -47,17 +56,9 @@ def most_bytes(app: Flask, method: str, host: str, path: str) -> int:
     return _of(app, endpoint, path)
 
 
-def _behind(app: Flask, host: str, path: str) -> Flask:
-    """The application that answers there, chosen as the door does (app.py)."""
-    if path.startswith("/api/"):
-        return cast(Flask, app.extensions[PROGRAMS])
-    site = is_site(host, app.extensions["strongroom"].settings.base_domain)
-    return cast(Flask, app.extensions[SITE]) if site else app
-
-
 def _of(app: Flask, endpoint: str | None, path: str) -> int:
     view = app.view_functions.get(endpoint or "")
-    return int(getattr(view, _ACCEPTS, API if path.startswith("/api/") else FORM))
+    return int(getattr(view, _ACCEPTS, CALL if is_api(path) else FORM))
 
 
 def install(app: Flask) -> None:
@@ -77,6 +78,8 @@ class MemoryRequest(Request):
 
     What the route accepts bounds the memory that this takes.
     """
+
+    form_data_parser_class = MaskingParser
 
     def _get_file_stream(
         self,
