@@ -35,9 +35,7 @@ _GRACE_SECONDS = 4
 PLACES = 4096  # connections that one process keeps at the same time; the next wait to be accepted
 MOST_HEADER = 64 * 1024  # bytes of the head of a request
 PATIENCE = Patience()
-_TURN = (
-    0.001  # seconds that one thread may keep the others, and the event loop, waiting; Python's own is five times that
-)
+_TURN = 0.001  # seconds that one thread may keep the others, and the event loop, waiting; Python's own are 0.005
 _LOG_TO_STDERR = {
     "handlers": {
         name: {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
