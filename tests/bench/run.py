@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
 REPORT = HERE.parent.parent / "docs" / "performance.md"
 TITLE_OF = {  # in the order of the report
     "bench_registry": "Requests through the connection registry",
+    "bench_page": "A page for a member",
     "bench_scale": "Many tenants on one server",
     "bench_peers": "What one would pick instead",
     "bench_slow_clients": "Slow callers",
@@ -35,6 +36,11 @@ PICTURES = {
     "bench_peers": ("performance-peers.png",),
 }
 NOTES = {  # what the figures of a part do not say by themselves
+    "bench_page": """\
+In one process, without TLS and sockets: host → workspace → its connection → session and member in one statement, name
+and address unsealed, permission, then the same query; on the way out the headers, a nonce for the content policy, the
+end of the transaction. Among 5,000 sessions that have ended.
+""",
     "bench_scale": """\
 Each process asks from four threads unless the row says otherwise, closed loop, in a process of its own per
 worker, with affinity unless it says “no affinity”. Two processes, their sessions on the server and the server
