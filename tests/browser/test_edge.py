@@ -36,7 +36,7 @@ def test_a_page_of_another_workspace_cannot_send_a_form_in_a_members_name(
     assert sent.value.status == 400
     expect(page.get_by_role("heading", name="This form can no longer be sent")).to_be_visible()
     page.goto(f"{workspace.url}/settings/profile")
-    expect(page.get_by_label("Name", exact=True).first).to_have_value(NAMES[Role.MEMBER])
+    expect(page.locator('[name="name"]')).to_have_value(NAMES[Role.MEMBER])
 
 
 @pytest.mark.parametrize("path", ["/sign-in"])
