@@ -80,7 +80,10 @@ def objects_of(portal: Portal, slug: str, category: str, word: str) -> dict[str,
         invitation = conn.scalar(select(tables.invitation.c.id).order_by(tables.invitation.c.id.desc()))
         of_owner = tables.session.c.member_id == portal.people[slug, Role.OWNER]
         session = conn.scalar(select(tables.session.c.id).where(of_owner).order_by(tables.session.c.id.desc()))
-        not_me = links.make(conn, portal.people[slug, Role.CONTRIBUTOR], links.NOT_ME, timedelta(days=7))
+        mails = {
+            f"{purpose}_token": links.make(conn, portal.people[slug, Role.CONTRIBUTOR], purpose, timedelta(days=7))
+            for purpose in (links.NOT_ME, links.RESET, links.UNLOCK)
+        }
     return {
         "expense_id": draft,
         "receipt_id": made_receipt(owner, word),
@@ -93,7 +96,7 @@ def objects_of(portal: Portal, slug: str, category: str, word: str) -> dict[str,
         "category_id": category,
         "token_id": str(api_token),
         "token": link[1],
-        "not_me_token": not_me,
+        **mails,
         "asked": "x",  # the assets' version and name are the same for everybody
         "name": "app.css",
     }
