@@ -4,6 +4,7 @@ from importlib import import_module
 
 _MODULES = (
     ".platform.mail.delivery",
+    ".platform.portal.access.upkeep",
     ".platform.api.upkeep",
     ".platform.webhooks.tasks",
     ".platform.payments.tasks",

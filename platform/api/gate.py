@@ -31,6 +31,7 @@ _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 BAD_TOKENS: Final = "30 per minute"  # of one address, in one workspace
 NOT_ENROLLED: Final = "This workspace asks for a second factor, which this token’s member has yet to set up."
 SCOPE: Final = "strongroom_scope"  # attribute of a view: an ApiScope, or None where any token will do
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -88,6 +89,7 @@ def token() -> PresentedToken:
 
 def install(app: Flask) -> None:
     """Let every request of `app` through the gates, in order: host, token, rate, permission, scope, second factor."""
+    uses.install(app)
     manager: Any = LoginManager()  # it has no types
     manager.session_protection = None
     manager.init_app(app, add_context_processor=False)

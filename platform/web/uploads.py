@@ -12,6 +12,7 @@ from flask import Flask, Request, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..registry.hosts import is_site
+from .cards import MaskingParser
 
 KIB = 1024
 FORM = 64 * KIB
@@ -43,16 +44,21 @@ def is_api(path: str) -> bool:
 
 def most_bytes(app: Flask, method: str, host: str, path: str) -> int:
     """How many bytes the route takes that answers there; those of a small form where none does."""
-    platform = app.extensions["strongroom"]
-    if API in app.extensions and is_api(path):
-        app = cast(Flask, app.extensions[API])
-    elif SITE in app.extensions and is_site(host, platform.settings.base_domain):
-        app = cast(Flask, app.extensions[SITE])
+    app = _behind(app, host, path)
     try:
         endpoint, _ = app.url_map.bind("").match(path.encode("latin-1").decode("utf-8", "replace"), method)
     except HTTPException:
         endpoint = None
     return _of(app, endpoint, path)
+
+
+def _behind(app: Flask, host: str, path: str) -> Flask:
+    """The application that answers there, chosen as the door does (app.py)."""
+    if API in app.extensions and is_api(path):
+        return cast(Flask, app.extensions[API])
+    if SITE in app.extensions and is_site(host, app.extensions["strongroom"].settings.base_domain):
+        return cast(Flask, app.extensions[SITE])
+    return app
 
 
 def _of(app: Flask, endpoint: str | None, path: str) -> int:
@@ -77,6 +83,8 @@ class MemoryRequest(Request):
 
     What the route accepts bounds the memory that this takes.
     """
+
+    form_data_parser_class = MaskingParser
 
     def _get_file_stream(
         self,
