@@ -115,6 +115,14 @@ def tenant_factory(platform: Platform) -> TenantFactory:
     return make
 
 
+@pytest.fixture(scope="session")
+def portal(platform: Platform, tenant_factory: TenantFactory) -> Any:
+    """The portal in front of some workspaces that all tests of this process share: `visitors.Portal`."""
+    from visitors import open_portal  # no test without a page waits for the web framework
+
+    return open_portal(platform, tenant_factory)
+
+
 @pytest.fixture
 def tenant(tenant_factory: TenantFactory) -> Tenant:
     """A fresh active workspace."""

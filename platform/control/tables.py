@@ -339,8 +339,21 @@ payment_event = Table(  # from the payment processor: stored before it is acknow
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("external_id", Text, nullable=False, unique=True),
     Column("type", Text, nullable=False),
+    Column("tenant_id", Text, ForeignKey("tenant.id", ondelete="CASCADE")),  # null where it concerns none that there is
     Column("content", JSONB, nullable=False),  # the few fields that we read, no other
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column(
+        "sent_at", DateTime(timezone=True), nullable=False
+    ),  # of the newest time it was sent: an older one is a replay
     _now("received_at"),
     _now("processed_at", nullable=True),
     Column("error", Text),
+    Index("ix_payment_event_tenant_id", "tenant_id", "type", "occurred_at"),
+)
+
+webhook_count = Table(  # of attempts to deliver, of all workspaces together
+    "webhook_count",
+    metadata,
+    Column("outcome", Text, primary_key=True),
+    Column("attempts", BigInteger, nullable=False),
 )

@@ -35,6 +35,7 @@ DEFAULT = "default"  # what somebody waits for
 BACKUP = "backup"  # making backups
 UPKEEP = "upkeep"  # long work that nobody waits for
 MAIL = "mail"  # a mail server may take its time
+HOOKS = "hooks"  # telling customers' own machines, which may take long to answer
 
 _PLATFORM = "platform"
 # What a repetition may cure; anything else is a bug or a refusal, and stays failed.
@@ -50,7 +51,7 @@ def task(
 ) -> Callable[[Callable[Concatenate[Platform, P], None]], Callable[Concatenate[Platform, P], None]]:
     """Register a function as the task `name`; it gets the worker's platform and the arguments it was queued with.
 
-    It must be safe to run again: a worker may be killed in the middle of it. `queue`: one of the four above; whoever
+    It must be safe to run again: a worker may be killed in the middle of it. `queue`: one of those above; whoever
     queues it by its name must name the same.
     """
 

@@ -16,11 +16,12 @@ from procrastinate.periodic import PeriodicRegistry
 
 from ...config.errors import UnavailableError
 from ..control.platform import Platform
-from .app import BACKUP, DEFAULT, MAIL, UPKEEP, app, job_connector, worker_context
+from .app import BACKUP, DEFAULT, HOOKS, MAIL, UPKEEP, app, job_connector, worker_context
 from .upkeep import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, requeue_stalled
 
 GRACE_SECONDS = 5.0
 _MAIL_SLOTS = 2
+_HOOKS_SLOTS = 2  # so that one workspace whose receiver hangs leaves a slot to the others
 _UPKEEP_SLOTS = 2  # so that what takes an hour keeps the copies to other stores waiting no longer
 
 _logger = logging.getLogger(__name__)
@@ -37,10 +38,10 @@ def run_worker(
     """Run jobs until SIGTERM or SIGINT; with `wait` false, until none is left that may run now.
 
     At the same time run: `concurrency` jobs of the default queue, `backup_parallel` backups, two pieces of upkeep and
-    two deliveries of mail. Calls `announce` as soon as a signal ends it cleanly. One at a time in a process; modules
-    with tasks must have been imported. A job that does not end within `grace` seconds after the signal is left in the
-    middle together with the process, as if it had been killed: it is queued again by another worker. Raises
-    `UnavailableError` when the control database is lost.
+    two deliveries of mail, two workspaces' webhooks. Calls `announce` as soon as a signal ends it cleanly. One at a
+    time in a process; modules with tasks must have been imported. A job that does not end within `grace` seconds after
+    the signal is left in the middle together with the process, as if it had been killed: it is queued again by another
+    worker. Raises `UnavailableError` when the control database is lost.
     """
     with platform.control.connect():  # says at once what the pool would say after half a minute
         pass
@@ -65,8 +66,8 @@ def _lanes(platform: Platform, concurrency: int, *, wait: bool) -> list[_Lane]:
     backups = platform.settings.backup_parallel
     if not wait:
         return [_Lane(None, max(concurrency, backups))]
-    upkeep, mail = _Lane(UPKEEP, _UPKEEP_SLOTS), _Lane(MAIL, _MAIL_SLOTS)
-    return [_Lane(DEFAULT, concurrency), _Lane(BACKUP, backups), upkeep, mail]
+    others = [_Lane(UPKEEP, _UPKEEP_SLOTS), _Lane(MAIL, _MAIL_SLOTS), _Lane(HOOKS, _HOOKS_SLOTS)]
+    return [_Lane(DEFAULT, concurrency), _Lane(BACKUP, backups), *others]
 
 
 async def _run(

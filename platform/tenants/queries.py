@@ -197,6 +197,19 @@ def set_name(conn: Connection, tenant_id: str, name: str) -> None:
     _change(conn, tenant_id, name=name)
 
 
+def lock(conn: Connection, tenant_id: str) -> Tenant:
+    """Return a tenant that nobody else changes before the transaction ends. Raises `NotFoundError`."""
+    _locked(conn, tenant_id)
+    return by_id(conn, tenant_id)
+
+
+def set_plan(conn: Connection, tenant_id: str, plan_id: str) -> None:
+    """Give a workspace another plan. Raises `CallError` for an unknown one."""
+    now = lock(conn, tenant_id)
+    _check_known(conn, plan_id, now.region)
+    _change(conn, tenant_id, plan_id=plan_id)
+
+
 def set_slug(conn: Connection, tenant_id: str, slug: str) -> Tenant:
     """Give a workspace another address; the old one is free at once. Raises `RefusedError` if `slug` is taken."""
     _locked(conn, tenant_id)

@@ -1,7 +1,8 @@
-"""The WSGI application: a portal for workspaces, and the public site on the bare domain.
+"""The WSGI application: a portal for workspaces, their API, and the public site on the bare domain.
 
-They are two Flask applications behind one door, chosen by the host name alone, so that no route of one can answer on
-the other's host.
+They are three Flask applications behind one door. The host's name alone chooses between portal and site, so that no
+route of one can answer on the other's host. The path alone chooses the API: it knows tokens and no cookies, the other
+two know cookies and no tokens, and neither can be talked into the other's way.
 """
 
 import hashlib
@@ -41,16 +42,19 @@ if TYPE_CHECKING:
 
 UPLOAD_LIMIT = uploads.UPLOAD
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
+API = "strongroom_api"
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
 DOMAINS = (
     *("access", "recovery", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings"),
-    *("factors", "proving"),
+    *("factors", "proving", "tokens", "webhooks", "cards", "cardfeed"),
 )
+SITE_DOMAINS = ("signup", "payments")
 
 
 def create_app(platform: Platform) -> Flask:
     """The application for `platform`. Raises `LookupError` when a route declares no permission."""
-    app = _new_app(platform, "workspace")
+    app = new_app(platform, "workspace")
+    CSRFProtect(app)
     guard.install_for_workspaces(app)
     refusals.install(app)
     tenant.install(app)
@@ -61,14 +65,17 @@ def create_app(platform: Platform) -> Flask:
     guard.check_declared(app)
     site = create_site(platform)
     app.extensions[SITE] = site
-    app.wsgi_app = _by_host(app.wsgi_app, site.wsgi_app, platform.settings.base_domain)
+    app.extensions[API] = importlib.import_module("...api.app", __name__).create_api(platform)
+    app.wsgi_app = _door(app.wsgi_app, site.wsgi_app, app.extensions[API].wsgi_app, platform.settings.base_domain)
     return app
 
 
 def create_site(platform: Platform) -> Flask:
     """The public site: it has no workspace, no member, and only public routes."""
-    site = _new_app(platform, "site")
-    site.register_blueprint(importlib.import_module("...portal.signup.routes", __name__).blueprint)
+    site = new_app(platform, "site")
+    CSRFProtect(site)
+    for domain in SITE_DOMAINS:
+        site.register_blueprint(importlib.import_module(f"...portal.{domain}.routes", __name__).blueprint)
     shows_outbox = importlib.import_module("...portal.outbox.service", __name__).is_shown(platform.settings)
     site.jinja_env.globals["shows_outbox"] = shows_outbox
     if shows_outbox:
@@ -78,7 +85,8 @@ def create_site(platform: Platform) -> Flask:
     return site
 
 
-def _new_app(platform: Platform, purpose: str) -> Flask:
+def new_app(platform: Platform, purpose: str) -> Flask:
+    """What the three applications have in common; protection against forged forms is for those with cookies."""
     app = Flask(f"strongroom.{purpose}", root_path=str(assets.ROOT.parent), static_folder=None)
     app.extensions[tenant.EXTENSION] = platform
     app.session_interface = HostBoundSessions()
@@ -96,11 +104,8 @@ def _new_app(platform: Platform, purpose: str) -> Flask:
         PREFERRED_URL_SCHEME="https",
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for part in (uploads, origin):  # before the form is read for its token
-        part.install(app)
-    CSRFProtect(app)
     passwords.room.admit(platform.settings.web_threads)
-    for part in (errors, formats, security, assets, limits, compression, csp_reports):
+    for part in (uploads, origin, errors, formats, security, assets, limits, compression, csp_reports):
         part.install(app)
     return app
 
@@ -127,12 +132,14 @@ def _derived(key: bytes, purpose: str) -> bytes:
     return hmac.digest(key, purpose.encode(), hashlib.sha256)
 
 
-def _by_host(workspaces: Any, site: Any, base_domain: str) -> Any:
+def _door(workspaces: Any, site: Any, api: Any, base_domain: str) -> Any:
     def door(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        host = environ.get("HTTP_HOST", "")
+        host, path = environ.get("HTTP_HOST", ""), environ.get("PATH_INFO", "")
         if workspace_of(host, base_domain) is None and not is_site(host, base_domain):
             environ["HTTP_HOST"] = NOWHERE  # Werkzeug fails at some names, such as those longer than DNS has them
         chosen: WSGIApplication = site if is_site(host, base_domain) else workspaces
+        if path == "/api" or path.startswith("/api/"):
+            chosen = api
         return chosen(environ, start_response)
 
     return door

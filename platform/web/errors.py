@@ -94,7 +94,7 @@ def respond(error: Exception) -> Response:
         error = error.original_exception  # raised after the view, such as by the commit
     g.error = error  # `refusals` reads it
     page = page_for(error)
-    reference = _record(error) if page.status >= 500 else None
+    reference = record(error) if page.status >= 500 else None
     sentence = how_long(error) if isinstance(error, TooManyRequests) else page.sentence or str(error)
     partial = request.headers.get("HX-Request") == "true"
     template = "errors/message.html" if partial else "errors/page.html"
@@ -104,11 +104,11 @@ def respond(error: Exception) -> Response:
     if partial:
         response.headers["HX-Retarget"] = "#toasts"
         response.headers["HX-Reswap"] = "beforeend"
-    _say_when_to_retry(error, response)
+    say_when_to_retry(error, response)
     return response
 
 
-def _record(error: Exception) -> str:
+def record(error: Exception) -> str:
     """Log `error` under a reference that the page shows, so that a customer can quote it."""
     reference = secrets.token_hex(4)
     if page_for(error) is BROKEN:
@@ -136,7 +136,8 @@ def how_long(error: TooManyRequests) -> str:
     return f"Please wait {waiting(seconds_to_wait(error))}, then try again."
 
 
-def _say_when_to_retry(error: Exception, response: Response) -> None:
+def say_when_to_retry(error: Exception, response: Response) -> None:
+    """Tell in `Retry-After` how many seconds to wait where waiting helps."""
     if isinstance(error, errors.UnavailableError):
         response.headers["Retry-After"] = str(error.retry_after)
     elif response.status_code == 503:

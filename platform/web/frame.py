@@ -26,7 +26,8 @@ class Entry:
     @property
     def active(self) -> bool:
         """Whether the page belongs to this entry."""
-        return (request.endpoint or "").split(".")[0] == self.endpoint.split(".")[0]
+        here, own = (request.endpoint or "").split(".")[0], self.endpoint.split(".")[0]
+        return here == own or request.path.startswith(f"/{own}/")  # settings have pages of several domains
 
 
 ENTRIES = (

@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from ...config.errors import ForbiddenError
-from . import enrolment, sessions, tenant
+from . import enrolment, sessions, tenant, uses
 from .member import signed_in
 from .permissions import NEEDS, Permission
 
@@ -39,6 +39,7 @@ def check_all_public(app: Flask) -> None:
 
 def install_for_workspaces(app: Flask) -> None:
     """Let every request of `app` through the gates, in this order: host, sign-in, permission, second factor."""
+    uses.install(app)
 
     @app.before_request
     def gate() -> ResponseReturnValue | None:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
@@ -59,4 +60,5 @@ def install_for_workspaces(app: Flask) -> None:
             raise ForbiddenError(f"Your role in this workspace ({member.role.label}) does not permit this.")
         if enrolment.must_enrol(member, app, request.endpoint):
             return enrolment.ask_to_enrol()
+        uses.note(member.id, need)
         return None

@@ -25,6 +25,7 @@ from . import limits, tenant
 from .member import signed_in
 
 UNKNOWN_SESSION: Final = "security.unknown_session"
+UNKNOWN_TOKEN: Final = "security.unknown_token"  # of the API
 UNKNOWN_LINK: Final = "security.unknown_link"
 UNKNOWN_ID: Final = "security.unknown_id"
 FORGED_FORM: Final = "security.forged_form"  # its token or cookie is not of this browser on this host

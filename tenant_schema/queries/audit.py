@@ -1,9 +1,10 @@
 """The workspace's own audit log: it only grows, and it is written in the transaction of the change that it tells of."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, exists, insert, select
 
 from ..ids import new_uuid7
 from ..tables import audit_event
@@ -32,3 +33,10 @@ def record(
         "detail": dict(detail or {}),
     }
     conn.execute(_INSERT, row)
+
+
+def is_noted(conn: Connection, action: str, since: datetime, detail: Mapping[str, object]) -> bool:
+    """Say whether an event of this action, with at least this `detail`, has been recorded since a time."""
+    columns = audit_event.c
+    noted = exists().where(columns.action == action, columns.at >= since, columns.detail.contains(dict(detail)))
+    return bool(conn.execute(select(noted)).scalar_one())

@@ -96,6 +96,13 @@ def by_token(conn: Connection, token_hash: bytes, now: datetime) -> Invitation |
     return None if row is None else Invitation(*row)
 
 
+def unaccepted(conn: Connection, invitation_id: UUID) -> Invitation | None:
+    """Return one that was neither accepted nor withdrawn, expired or not, and lock it: it is to be sent again."""
+    one = select(*_COLUMNS).where(invitation.c.id == invitation_id, *_OPEN[:2]).with_for_update()
+    row = conn.execute(one).one_or_none()
+    return None if row is None else Invitation(*row)
+
+
 def accept(conn: Connection, token_hash: bytes, now: datetime) -> Invitation | None:
     """Use the invitation up and return it; None if it cannot be used (any more). Of two at once, one gets it."""
     row = conn.execute(_ACCEPT, {"the_token": token_hash, "now": now}).one_or_none()

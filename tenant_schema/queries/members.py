@@ -1,11 +1,11 @@
 """SQL over members. Names and e-mails come and go sealed; e-mails are found by their blind index."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, bindparam, func, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as insert_or_ignore
 
 from ...config.errors import NotFoundError, RefusedError
@@ -47,6 +47,16 @@ _ALL = _MEMBER.order_by(member.c.created_at, member.c.id)
 _OWNERS = (
     select(member.c.id).where(member.c.role == "owner", member.c.state == "active").order_by(member.c.id)
 ).with_for_update()
+_LOCK = (
+    _MEMBER.where(
+        or_(
+            member.c.id.in_(bindparam("ids", expanding=True)),
+            and_(member.c.role == "owner", member.c.state == "active"),
+        )
+    )
+    .order_by(member.c.id)
+    .with_for_update(key_share=True)
+)
 _SEEN = update(member).where(member.c.id == bindparam("member_id")).values(last_seen_at=bindparam("now"))
 
 _RENEW = (
@@ -83,6 +93,15 @@ def list_all(conn: Connection) -> list[Member]:
 def active_owners(conn: Connection) -> Sequence[UUID]:
     """Return the owners' ids and lock their rows, so that of two who step down at once one stays."""
     return conn.execute(_OWNERS).scalars().all()
+
+
+def lock(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Member]:
+    """Return the members of these ids and all active owners, and lock their rows, in one order for everybody.
+
+    Whoever changes who may do what goes through here: of two owners who demote each other at once, one stays, and
+    nobody acts by a role that was taken away a moment before. Other rows may still refer to a locked one meanwhile.
+    """
+    return {row.id: _member(row) for row in conn.execute(_LOCK, {"ids": list(ids)})}
 
 
 def insert(

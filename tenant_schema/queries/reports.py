@@ -7,7 +7,21 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, literal, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
 
 from ..ids import new_uuid7
 from ..tables import approval_step, expense, expense_receipt, member, report
@@ -55,6 +69,17 @@ class QueueRow:
     receipt_id: UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class ReportFilter:
+    """`reach` is "own", "assigned" or "all"; anything else reaches nothing. Empty means: not filtered by this."""
+
+    viewer: UUID
+    reach: str
+    states: tuple[str, ...] = ()
+    payments: tuple[str, ...] = ()
+    members: tuple[UUID, ...] = ()
+
+
 _R, _S, _E = report.c, approval_step.c, expense.c
 _LAST_STEP = select(func.max(_S.position)).where(_S.report_id == _R.id).correlate(report).scalar_subquery()
 _JOINED = report.join(approval_step, (_S.report_id == _R.id) & (_S.position == _LAST_STEP))
@@ -85,6 +110,19 @@ def by_id(conn: Connection, report_id: UUID) -> Report | None:
     """The report, whoever asks: the caller decides what may be shown."""
     row = conn.execute(_ONE, {"report": report_id}).first()
     return Report(*row) if row else None
+
+
+def page(conn: Connection, chosen: ReportFilter, after: tuple[datetime, UUID] | None, size: int) -> list[Report]:
+    """Up to `size` of the reports that `chosen` names, latest first, those after the one submitted then."""
+    statement = select(*_COLUMNS).select_from(_JOINED).where(_reached(chosen)).limit(size)
+    for column, values in ((_R.state, chosen.states), (_R.payment, chosen.payments), (_R.member_id, chosen.members)):
+        if values:
+            statement = statement.where(column.in_(values))
+    if after is not None:
+        place = tuple_(literal(after[0], _R.submitted_at.type), literal(after[1], _R.id.type))
+        statement = statement.where(tuple_(_R.submitted_at, _R.id) < place)
+    rows = conn.execute(statement.order_by(_R.submitted_at.desc(), _R.id.desc()))
+    return [Report(*row) for row in rows]
 
 
 def lock(conn: Connection, report_id: UUID) -> Report | None:
@@ -145,7 +183,10 @@ def is_approver_of(conn: Connection, report_id: UUID, member_id: UUID) -> bool:
 
 
 def approver_of(conn: Connection, member_id: UUID, roles: Sequence[str]) -> UUID | None:
-    """The approver assigned to `member_id`, if still active in one of `roles` and somebody else."""
+    """The approver assigned to `member_id`, if still active in one of `roles` and somebody else.
+
+    Their row is locked: who is removed at this moment hands over afterwards what is assigned to them here.
+    """
     approver = member.alias("approver")
     statement = (
         select(approver.c.id)
@@ -156,6 +197,7 @@ def approver_of(conn: Connection, member_id: UUID, roles: Sequence[str]) -> UUID
             approver.c.state == "active",
             approver.c.role.in_(roles),
         )
+        .with_for_update(read=True, of=approver)
     )
     return conn.scalar(statement)
 
@@ -166,6 +208,17 @@ def others_in(conn: Connection, member_id: UUID, roles: Sequence[str]) -> int:
         member.c.id != member_id, member.c.state == "active", member.c.role.in_(roles)
     )
     return conn.scalar(statement) or 0
+
+
+def _reached(chosen: ReportFilter) -> ColumnElement[bool]:
+    own = _R.member_id == chosen.viewer
+    if chosen.reach == "all":
+        return true()
+    if chosen.reach == "assigned":
+        step = approval_step.alias("assigned_step")
+        assigned = select(step.c.report_id).where(step.c.approver_id == chosen.viewer)
+        return or_(own, _R.id.in_(assigned))
+    return own if chosen.reach == "own" else false()
 
 
 def _any_approver(reach: str) -> bool:

@@ -39,6 +39,12 @@ def mark_once(conn: Connection, key: str, new: Any) -> Any:
     return conn.execute(_VALUE, {"wanted": key}).scalar_one()
 
 
+def mark(conn: Connection, key: str) -> Any:
+    """What `mark_once` has put under `key`; None where it has not."""
+    row = conn.execute(_VALUE, {"wanted": key}).first()
+    return None if row is None else row[0]
+
+
 def base_currency(conn: Connection) -> str:
     """The workspace's currency."""
     return value(conn, BASE_CURRENCY)

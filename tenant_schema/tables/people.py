@@ -8,6 +8,7 @@ from sqlalchemy import (
     Date,
     DateTime,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     Table,
@@ -159,7 +160,14 @@ ownership_transfer = Table(
     at("created_at"),
     Column("expires_at", DateTime(timezone=True), nullable=False),
     at("accepted_at", nullable=True),
-    at("cancelled_at", nullable=True),
+    at("cancelled_at", nullable=True),  # withdrawn, declined, or overtaken by a removal
+    Column("stays_owner", Boolean, nullable=False, server_default=text("false")),  # else who gives it becomes Admin
+    Index(  # one open transfer at a time
+        "uq_ownership_transfer_open",
+        text("(true)"),
+        unique=True,
+        postgresql_where=text("accepted_at IS NULL AND cancelled_at IS NULL"),
+    ),
 )
 
 permission_use = Table(  # when a member last used a permission: what nobody uses need not be granted

@@ -21,7 +21,7 @@ from sqlalchemy.dialects.postgresql import INET, JSONB
 from ..types import Sealed
 from .base import SCHEMA, at, metadata, one_of, ref, row_id
 
-DELIVERY_STATES = ("waiting", "delivered", "failed")
+DELIVERY_STATES = ("waiting", "delivered", "failed", "cancelled")
 
 api_token = Table(
     "api_token",
@@ -67,6 +67,7 @@ webhook_endpoint = Table(
     at("created_at"),
     at("paused_at", nullable=True),
     Column("pause_reason", Text),
+    at("failing_since", nullable=True),  # the first failure since the last success
 )
 
 webhook_event = Table(  # its id is the message's id
@@ -118,6 +119,17 @@ card = Table(  # of a card only what tells it apart: never its number
     at("removed_at", nullable=True),
 )
 
+card_feed = Table(  # the key by which the bank's card feed proves itself; at most one row
+    "card_feed",
+    metadata,
+    row_id(),
+    Column("secret", Sealed, nullable=False),
+    Column("previous_secret", Sealed),
+    at("previous_until", nullable=True),  # until then both prove
+    ref("created_by", "member"),
+    at("created_at"),
+)
+
 incoming_event = Table(  # from a card feed: stored before it is acknowledged
     "incoming_event",
     metadata,
@@ -125,10 +137,13 @@ incoming_event = Table(  # from a card feed: stored before it is acknowledged
     Column("source", Text, nullable=False),
     Column("external_id", Text, nullable=False),
     Column("payload", Sealed, nullable=False),
+    Column(
+        "sent_at", DateTime(timezone=True), nullable=False
+    ),  # of the newest time it was sent: an older one is a replay
     at("received_at"),
     at("processed_at", nullable=True),
     Column("error", Text),
-    ref("expense_id", "expense", nullable=True),
+    Column("expense_id", Uuid, ForeignKey(f"{SCHEMA}.expense.id", ondelete="SET NULL"), index=True),
     UniqueConstraint("source", "external_id"),
     Index("ix_incoming_event_unprocessed", "received_at", postgresql_where=text("processed_at IS NULL")),
 )

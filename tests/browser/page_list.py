@@ -9,6 +9,7 @@ from werkzeug.routing import Rule
 NO_PAGES = {
     "assets.send": "static files",
     "outbox.html": "what stands in the frame of a letter",
+    "members.review.download": "a file",
     "receipts.preview": "a picture",
     "receipts.thumbnail": "a picture",
     "receipts.original": "a file",

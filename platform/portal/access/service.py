@@ -15,6 +15,7 @@ from ...keys.emails import normalise_email
 from ...keys.passwords import dummy_verify, hash_password, needs_renewal, verify_password
 from ...web import refusals, tenant
 from ...web.permissions import Role
+from ...webhooks.prompt import announce
 from .passwords import check_password
 
 LONGEST_NAME = 100
@@ -81,6 +82,7 @@ def accept(token: str, name: str, password: str, now: datetime) -> UUID | None:
         return None
     member_id = _join(email, name, hashed, row.role)
     audit.record(conn, member_id, "member.joined", "member", member_id, {"role": row.role})
+    announce("member.joined", {"member_id": str(member_id), "role": row.role})
     return member_id
 
 

@@ -91,4 +91,3 @@ def _send_reset(conn: Connection, member_id: UUID) -> None:
     )
     recipient = cipher.open(tables.member.c.email, member_id, row.email)
     outbox.queue(conn, cipher, recipient, f"Choose a new password for {here.name}", body)
-    tenant.after_commit(lambda later: outbox.deliver(later, cipher, settings))

@@ -43,7 +43,6 @@ def tell(kind: Alert, member_id: UUID, *, also: Alert | None = None, **facts: ob
         also=also,
     )
     outbox.queue(conn, cipher, cipher.open(columns.email, member_id, person.email), letter.subject, letter.body)
-    tenant.after_commit(lambda later: outbox.deliver(later, cipher, settings))
 
 
 def _facts(given: dict[str, object]) -> dict[str, str]:

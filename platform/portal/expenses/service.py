@@ -12,8 +12,10 @@ from ....tenant_schema.queries.expenses import Expense
 from ....tenant_schema.tables import expense as table
 from ...keys.fields import FieldCipher
 from ...web.member import CurrentMember
+from ...webhooks.prompt import announce
 from .form import ExpenseInput
 from .reach import viewer
+from .told import expense_data
 
 NOT_HERE = "There is no such expense here."
 
@@ -58,6 +60,7 @@ def create(
     _attach(conn, member, expense_id, receipt_ids, already=())
     detail = {"amount": str(given.amount), "currency": given.currency, "receipts": len(receipt_ids)}
     audit.record(conn, member.id, "expense.created", "expense", expense_id, detail)
+    announce("expense.created", expense_data(expense_id, member.id, "draft", given))
     return True
 
 
@@ -83,6 +86,7 @@ def change(
     if set(held) != set(receipt_ids):
         detail["receipts"] = len(receipt_ids)
     audit.record(conn, member.id, "expense.changed", "expense", before.id, detail)
+    announce("expense.changed", expense_data(before.id, before.member_id, before.state, given, before.report_id))
 
 
 def delete(conn: Connection, member: CurrentMember, expense_id: UUID) -> None:

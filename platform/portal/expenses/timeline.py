@@ -33,11 +33,13 @@ FIELDS: Final = {
 ACTIONS: Final = {
     "expense.created": "created this expense",
     "expense.imported": "imported this expense",
+    "expense.from_card": "entered this expense from a card payment",
     "expense.changed": "changed this expense",
     "report.submitted": "submitted it for approval",
     "report.withdrawn": "withdrew it",
     "report.approved": "approved it",
     "report.returned": "returned it",
+    "report.handed_over": "handed it over for approval",
     "report.paid": "marked it as paid",
 }
 
@@ -61,6 +63,8 @@ def _detail(detail: dict[str, Any], people: Mapping[UUID, str]) -> str:
         return ", ".join(changed)
     if detail.get("bypassed"):
         return f"in place of {people.get(UUID(detail['bypassed']), 'the approver')}"
+    if "to" in detail:
+        return f"to {people.get(UUID(detail['to']), 'another approver') if detail['to'] else 'any Owner or Admin'}"
     if detail.get("own"):
         return "their own, as this workspace allows"
     if isinstance(detail.get("expenses"), list):

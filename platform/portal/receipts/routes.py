@@ -47,7 +47,7 @@ def upload() -> ResponseReturnValue:
 def preview(receipt_id: UUID) -> Response:
     """A picture of the receipt, of a PDF the first page."""
     found = service.find(tenant.connection(), current(), receipt_id)
-    return _inert(service.preview(tenant.vault(), found), files.JPEG)
+    return inert(service.preview(tenant.vault(), found), files.JPEG)
 
 
 @blueprint.get("/<uuid:receipt_id>/thumbnail")
@@ -55,7 +55,7 @@ def preview(receipt_id: UUID) -> Response:
 def thumbnail(receipt_id: UUID) -> Response:
     """A small picture of the receipt."""
     found = service.find(tenant.connection(), current(), receipt_id)
-    return _inert(service.thumbnail(tenant.vault(), found), files.JPEG)
+    return inert(service.thumbnail(tenant.vault(), found), files.JPEG)
 
 
 @blueprint.get("/<uuid:receipt_id>/original")
@@ -64,7 +64,7 @@ def original(receipt_id: UUID) -> Response:
     """The stored file: pictures in the browser, a PDF as a download."""
     found = service.find(tenant.connection(), current(), receipt_id)
     shown = service.shown(tenant.cipher(), found)
-    response = _inert(service.original(tenant.vault(), found), found.media_type)
+    response = inert(service.original(tenant.vault(), found), found.media_type)
     response.headers.set(
         "Content-Disposition",
         "attachment" if shown.is_pdf or "download" in request.args else "inline",
@@ -141,7 +141,7 @@ def _begin_expense(ids: list[UUID], stored: list[Stored], expense_id: UUID | Non
     return redirect(target, 303)
 
 
-def _inert(content: bytes, media_type: str) -> Response:
+def inert(content: bytes, media_type: str) -> Response:
     """A response whose content cannot run, be framed, or be kept by any cache."""
     response = Response(content, mimetype=media_type)
     response.headers["Content-Security-Policy"] = INERT

@@ -22,6 +22,7 @@ from ...web.formats import plural
 from ...web.member import CurrentMember
 from ...web.permissions import Permission, Role, Scope, allowed
 from ..expenses.cards import mask_card_numbers
+from .told import tell
 
 APPROVERS: Final = tuple(role.value for role in Role if allowed(role, Permission.APPROVE))
 GOVERNORS: Final = (Role.OWNER.value, Role.ADMIN.value)  # decide where nobody is assigned
@@ -62,6 +63,7 @@ def submit(conn: Connection, member: CurrentMember, expense_ids: Sequence[UUID])
     expenses.move(conn, [row.id for row in rows], "submitted", report_id)
     detail = {"expenses": [str(row.id) for row in rows], "approver": str(approver_id) if approver_id else None}
     audit.record(conn, member.id, "report.submitted", "report", report_id, detail)
+    tell(conn, report_id, "submitted")
     return Submission(report_id, len(rows), approver_id, fresh=True)
 
 
@@ -88,6 +90,7 @@ def approve(conn: Connection, member: CurrentMember, report_id: UUID, version: i
     reports.decide(conn, report_id, member.id, "approved")
     reports.set_state(conn, report_id, "approved", payment="due", decided_at=datetime.now(UTC))
     audit.record(conn, member.id, "report.approved", "report", report_id, detail)
+    tell(conn, report_id, "approved")
 
 
 def send_back(
@@ -108,6 +111,7 @@ def send_back(
     sealed = cipher.seal(table.c.return_reason, report_id, said)
     reports.set_state(conn, report_id, "returned", return_reason=sealed, decided_at=datetime.now(UTC))
     audit.record(conn, member.id, "report.returned", "report", report_id, detail)
+    tell(conn, report_id, "returned")
 
 
 def mark_paid(conn: Connection, member: CurrentMember, report_id: UUID) -> None:
@@ -119,6 +123,7 @@ def mark_paid(conn: Connection, member: CurrentMember, report_id: UUID) -> None:
         raise RefusedError("Only an approved report can be marked as paid.")
     reports.set_payment(conn, report_id, "paid", datetime.now(UTC))
     audit.record(conn, member.id, "report.paid", "report", report_id)
+    tell(conn, report_id, "paid")
 
 
 def approver_for(conn: Connection, member: CurrentMember) -> UUID | None:

@@ -92,10 +92,12 @@ CREATE TABLE app.ownership_transfer (
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     accepted_at TIMESTAMP WITH TIME ZONE,
     cancelled_at TIMESTAMP WITH TIME ZONE,
+    stays_owner BOOLEAN DEFAULT false NOT NULL,
     CONSTRAINT pk_ownership_transfer PRIMARY KEY (id),
     CONSTRAINT fk_ownership_transfer_from_id FOREIGN KEY(from_id) REFERENCES app.member (id),
     CONSTRAINT fk_ownership_transfer_to_id FOREIGN KEY(to_id) REFERENCES app.member (id)
 );
+CREATE UNIQUE INDEX uq_ownership_transfer_open ON app.ownership_transfer ((true)) WHERE accepted_at IS NULL AND cancelled_at IS NULL;
 
 CREATE TABLE app.passkey (
     id UUID NOT NULL,
@@ -158,6 +160,7 @@ CREATE TABLE app.webhook_endpoint (
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     paused_at TIMESTAMP WITH TIME ZONE,
     pause_reason TEXT,
+    failing_since TIMESTAMP WITH TIME ZONE,
     CONSTRAINT pk_webhook_endpoint PRIMARY KEY (id),
     CONSTRAINT fk_webhook_endpoint_created_by FOREIGN KEY(created_by) REFERENCES app.member (id)
 );
@@ -180,7 +183,7 @@ CREATE TABLE app.webhook_delivery (
     id UUID NOT NULL,
     endpoint_id UUID NOT NULL,
     event_id UUID NOT NULL,
-    state TEXT DEFAULT 'waiting' NOT NULL CONSTRAINT ck_webhook_delivery_state CHECK (state IN ('waiting', 'delivered', 'failed')),
+    state TEXT DEFAULT 'waiting' NOT NULL CONSTRAINT ck_webhook_delivery_state CHECK (state IN ('waiting', 'delivered', 'failed', 'cancelled')),
     attempts INTEGER DEFAULT 0 NOT NULL,
     next_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
@@ -192,19 +195,32 @@ CREATE TABLE app.webhook_delivery (
 CREATE INDEX ix_webhook_delivery_endpoint_id ON app.webhook_delivery (endpoint_id, created_at);
 CREATE INDEX ix_webhook_delivery_waiting ON app.webhook_delivery (next_at) WHERE state = 'waiting';
 
+CREATE TABLE app.card_feed (
+    id UUID NOT NULL,
+    secret BYTEA NOT NULL,
+    previous_secret BYTEA,
+    previous_until TIMESTAMP WITH TIME ZONE,
+    created_by UUID NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT pk_card_feed PRIMARY KEY (id),
+    CONSTRAINT fk_card_feed_created_by FOREIGN KEY(created_by) REFERENCES app.member (id)
+);
+
 CREATE TABLE app.incoming_event (
     id UUID NOT NULL,
     source TEXT NOT NULL,
     external_id TEXT NOT NULL,
     payload BYTEA NOT NULL,
+    sent_at TIMESTAMP WITH TIME ZONE NOT NULL,
     received_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     processed_at TIMESTAMP WITH TIME ZONE,
     error TEXT,
     expense_id UUID,
     CONSTRAINT pk_incoming_event PRIMARY KEY (id),
     CONSTRAINT uq_incoming_event_source_external_id UNIQUE (source, external_id),
-    CONSTRAINT fk_incoming_event_expense_id FOREIGN KEY(expense_id) REFERENCES app.expense (id)
+    CONSTRAINT fk_incoming_event_expense_id FOREIGN KEY(expense_id) REFERENCES app.expense (id) ON DELETE SET NULL
 );
+CREATE INDEX ix_incoming_event_expense_id ON app.incoming_event (expense_id);
 CREATE INDEX ix_incoming_event_unprocessed ON app.incoming_event (received_at) WHERE processed_at IS NULL;
 
 CREATE TABLE app.webhook_attempt (

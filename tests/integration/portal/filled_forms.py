@@ -24,7 +24,7 @@ from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
 from strongroom.tenant_schema.queries import passkeys
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 
@@ -70,7 +70,10 @@ def objects_of(portal: Portal, slug: str, category: str, word: str) -> dict[str,
     invited = owner.post("/members/invite", {"email": person, "role": "member"}, form="/members/invite")
     link = re.search(r"/invitation/([\w-]{43})", invited.text)
     assert link, invited.text
+    token = {"name": word, "scopes": "expenses:read", "days": "7"}
+    assert owner.post("/settings/tokens/new", token, form="/settings/tokens/new").status_code == 200
     with portal.database(slug) as conn:
+        api_token = conn.scalar(select(tables.api_token.c.id).order_by(tables.api_token.c.id.desc()))
         invitation = conn.scalar(select(tables.invitation.c.id).order_by(tables.invitation.c.id.desc()))
         of_owner = tables.session.c.member_id == portal.people[slug, Role.OWNER]
         session = conn.scalar(select(tables.session.c.id).where(of_owner).order_by(tables.session.c.id.desc()))
@@ -87,6 +90,7 @@ def objects_of(portal: Portal, slug: str, category: str, word: str) -> dict[str,
         "session_id": str(session),
         "passkey_id": str(made_passkey(portal, slug, word)),
         "category_id": category,
+        "token_id": str(api_token),
         "token": link[1],
         **mails,
         "asked": "x",  # the assets' version and name are the same for everybody
@@ -104,7 +108,13 @@ def named(objects: dict[str, str]) -> dict[str, str]:
 def typed(portal: Portal) -> dict[str, str]:
     """Valid words for the fields that are no ids; but none that would change who somebody is."""
     expense = {"id": str(uuid4()), "merchant": "x", "amount": "1", "currency": "GBP", "spent_on": "2024-03-12"}
-    return expense | {"version": "1", "email": portal.email(Role.OWNER), "password": portal.password}
+    return expense | {
+        "version": "1",
+        "scopes": "expenses:read",
+        "days": "7",
+        "email": portal.email(Role.OWNER),
+        "password": portal.password,
+    }
 
 
 def picture() -> bytes:

@@ -21,7 +21,7 @@ from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import categories
 from strongroom.tenant_schema.tables import audit_event, category, expense, expense_receipt, receipt
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Load = Callable[..., ImportResult]
 
 

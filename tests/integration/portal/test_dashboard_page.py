@@ -10,7 +10,7 @@ import pytest
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import categories
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 
 

@@ -12,7 +12,7 @@ from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import categories
 from strongroom.tenant_schema.tables import audit_event, expense
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 HIDDEN_ID = re.compile(r'name="id" value="([^"]+)"')
 

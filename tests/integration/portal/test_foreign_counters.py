@@ -26,7 +26,7 @@ from strongroom.platform.web.app import create_app
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 NOTICED = 30.0  # seconds after which a test gives up waiting for a process to notice
 
 

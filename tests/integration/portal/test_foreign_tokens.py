@@ -20,15 +20,16 @@ from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 A, B = "rowan", "maple"
 CANARY = "Canary of Rowan"
 SECRET = "canary-of-rowan"  # in an e-mail address
 WORDS = {
     *("csrf_token", "next", "pane", "then", "version", "file", "q"),
-    *("email", "password", "old_password", "name", "role", "self_approval", "reason"),
+    *("email", "password", "old_password", "name", "role", "was", "stays", "self_approval", "reason"),
     *("code", "credential", "kept", "back", "use", "end_others"),
+    *("scopes", "days"),
     *("spent_on", "merchant", "amount", "refund", "currency", "tax_amount", "fx_rate", "note"),
 }  # fields that are no ids
 MEANS_NOTHING = {
@@ -38,6 +39,7 @@ NAMED_TODAY = {
     *(("expenses.create", "category"), ("expenses.create", "receipt"), ("receipts.upload", "receipt")),
     *(("expenses.change", "category"), ("expenses.change", "receipt"), ("receipts.upload", "expense")),
     ("reports.submit", "expense"),
+    *(("members.save", "approver"), ("members.remove", "approver"), ("members.transfer.start", "member")),
 }
 ID_ELSEWHERE = {"after", "before"}  # a place in a list, which is never looked up
 

@@ -15,7 +15,7 @@ from strongroom.platform.web.app import create_app
 from strongroom.platform.web.permissions import Permission, Role, public, requires
 from strongroom.tenant_schema.queries import settings
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 
 
 @pytest.mark.parametrize(

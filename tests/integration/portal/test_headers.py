@@ -6,7 +6,7 @@ import pytest
 
 from strongroom.platform.web.permissions import Role
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 
 EVERYWHERE = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 from strongroom.platform.tenants.ids import new_id
 from strongroom.platform.web.permissions import Role
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 Form = dict[str, str]
 SLUG = "linden"

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.tables import audit_event, invitation, member, outbox
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 LINK = re.compile(r'value="https://[^"/]+(/invitation/[\w-]+)"')
 GOOD = "three words and more"
 

@@ -13,7 +13,7 @@ from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import categories
 from strongroom.tenant_schema.tables import expense_receipt, receipt
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 ANY_FORM = "/expenses/new"
 RECEIPT = re.compile(r'name="receipt" value="([0-9a-f-]{36})" form="expense-form"')

@@ -12,7 +12,7 @@ from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import categories, expenses, reports, settings
 from strongroom.tenant_schema.tables import approval_step, audit_event, expense, member, report
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 ANY_FORM = "/expenses/new"
 

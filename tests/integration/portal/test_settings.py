@@ -10,7 +10,7 @@ from strongroom.platform.control.tables import backup
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import settings
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 
 
 def test_the_workspace_can_be_renamed_and_counts_in_another_currency(portal: Portal) -> None:

@@ -12,7 +12,7 @@ from strongroom.platform.web import sessions
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.tables import session as session_table
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 
 
 def test_the_session_cookie_is_bound_to_host_and_https(portal: Portal) -> None:

@@ -9,7 +9,7 @@ from strongroom.platform.tenants import queries
 from strongroom.platform.tenants.ids import new_id
 from strongroom.provisioning.create import provision
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 LINK = re.compile(r'href="(https://[^"]+/invitation/[^"]+)"')
 
 

@@ -8,7 +8,7 @@ import pytest
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import categories
 
-Portal = Any  # the fixture's class, in conftest.py
+Portal = Any  # the class is in visitors.py
 Browser = Any
 
 STRANGE = ("\0", "a\0b", "9" * 40, "9" * 30, "1e400", "NaN", "١٢", "-0", "0001-01-01", "9999-12-31", "{}", "\r\nX: y")

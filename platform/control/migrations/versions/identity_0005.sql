@@ -37,12 +37,23 @@ CREATE TABLE payment_event (
     id BIGINT GENERATED ALWAYS AS IDENTITY,
     external_id TEXT NOT NULL,
     type TEXT NOT NULL,
+    tenant_id TEXT,
     content JSONB NOT NULL,
+    occurred_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sent_at TIMESTAMP WITH TIME ZONE NOT NULL,
     received_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     processed_at TIMESTAMP WITH TIME ZONE,
     error TEXT,
     CONSTRAINT pk_payment_event PRIMARY KEY (id),
-    CONSTRAINT uq_payment_event_external_id UNIQUE (external_id)
+    CONSTRAINT uq_payment_event_external_id UNIQUE (external_id),
+    CONSTRAINT fk_payment_event_tenant_id FOREIGN KEY(tenant_id) REFERENCES tenant (id) ON DELETE CASCADE
+);
+CREATE INDEX ix_payment_event_tenant_id ON payment_event (tenant_id, type, occurred_at);
+
+CREATE TABLE webhook_count (
+    outcome TEXT NOT NULL,
+    attempts BIGINT NOT NULL,
+    CONSTRAINT pk_webhook_count PRIMARY KEY (outcome)
 );
 
 CREATE TABLE web_event (

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Connection
@@ -57,6 +56,10 @@ class Portal:
         """The address of the member who has that role, in every workspace."""
         return email_of(role)
 
+    def cipher(self, slug: str = "acme") -> FieldCipher:
+        """What seals and opens the workspace's personal columns."""
+        return FieldCipher(self.platform.keys.tenant(self.workspaces[slug].id))
+
     @contextmanager
     def database(self, slug: str = "acme") -> Generator[Connection]:
         """A transaction in the workspace's database."""
@@ -103,11 +106,17 @@ def email_of(role: Role) -> str:
     return f"{role.value.replace('_', '-')}@people.example"
 
 
-@pytest.fixture(scope="session")
-def portal(platform: Platform, tenant_factory: Callable[..., Tenant]) -> Portal:
+def open_portal(platform: Platform, tenant_factory: Callable[..., Tenant]) -> Portal:
+    """The portal with the workspaces that tests share, and a member of each role in each."""
     workspaces = {label: tenant_factory(name=label.capitalize()) for label in WORKSPACES}
     people = {(label, role): _member(platform, workspaces[label], role) for label in workspaces for role in Role}
     return Portal(platform, create_app(platform), workspaces, people)
+
+
+def of_its_own(portal: Portal, tenant: Tenant) -> Portal:
+    """The same application with one other workspace, called `acme`, for a test that changes what others would see."""
+    people = {("acme", role): _member(portal.platform, tenant, role) for role in Role}
+    return replace(portal, workspaces={"acme": tenant}, people=people)
 
 
 def _member(platform: Platform, tenant: Tenant, role: Role) -> UUID:

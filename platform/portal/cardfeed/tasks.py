@@ -1,0 +1,76 @@
+"""The worker's part of the card feed. Importing it registers the tasks."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from ....config.errors import NotFoundError, StrongroomError
+from ....tenant_schema.queries import cards
+from ...control.platform import Platform
+from ...jobs.app import UPKEEP, periodic, task
+from ...keys.fields import FieldCipher
+from ...tenants import queries as tenants
+from ...tenants.records import Tenant
+from ...tenants.states import TenantState
+from ...webhooks.prompt import queue_delivery
+from .booking import book
+from .prompt import BOOK, queue
+
+_KEPT: Final = timedelta(days=90)
+
+_logger = logging.getLogger(__name__)
+
+
+@task(BOOK)
+def book_card_payments(platform: Platform, tenant_id: str) -> None:
+    """Book what waits in a workspace, each payment in a transaction of its own together with the end of its event."""
+    try:
+        tenant = platform.registry.tenant_by_id(tenant_id)
+    except NotFoundError:
+        return
+    if tenant.state is not TenantState.ACTIVE:
+        return  # found again once it is open
+    with platform.registry.connect(tenant) as conn, conn.begin():
+        waiting = cards.waiting(conn)
+    if sum([_book_one(platform, tenant, event_id) for event_id in waiting]):
+        with platform.control.begin() as control:
+            queue_delivery(control, tenant_id)
+
+
+@periodic("*/10 * * * *", "find_card_payments", queue=UPKEEP)
+def find_card_payments(platform: Platform) -> None:
+    """Queue what a crash between a commit and its job has left; forget what is older than a quarter."""
+    with platform.control.connect() as conn:
+        open_ones = tenants.list_all(conn, [TenantState.ACTIVE])
+    for tenant in open_ones:
+        if _anything_waits(platform, tenant):
+            with platform.control.begin() as control:
+                queue(control, tenant.id)
+
+
+def _book_one(platform: Platform, tenant: Tenant, event_id: UUID) -> int:
+    """Book one payment, unless somebody else does; return how many webhooks are to tell of it."""
+    cipher = FieldCipher(platform.keys.tenant(tenant.id))
+    with platform.registry.connect(tenant) as conn, conn.begin():
+        event = cards.lock(conn, event_id)
+        if event is None:
+            return 0
+        try:
+            with conn.begin_nested():
+                booked = book(conn, cipher, event)
+        except StrongroomError as error:
+            cards.finish(conn, event_id, error=str(error))
+            return 0
+        cards.finish(conn, event_id, expense_id=booked.expense_id)
+        return booked.told
+
+
+def _anything_waits(platform: Platform, tenant: Tenant) -> bool:
+    try:
+        with platform.registry.connect(tenant) as conn, conn.begin():
+            cards.forget(conn, datetime.now(UTC) - _KEPT)
+            return bool(cards.waiting(conn))
+    except StrongroomError as error:
+        _logger.warning("Card payments of the workspace %s wait: %s", tenant.id, error)
+        return False

@@ -1,0 +1,1 @@
+"""The page on which a workspace starts its card feed and says whose card is whose."""

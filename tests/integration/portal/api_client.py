@@ -1,0 +1,132 @@
+"""A workspace with a member of each role, and programs that call its API with tokens."""
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Flask
+from sqlalchemy import Connection
+
+from strongroom.platform.api import tokens
+from strongroom.platform.api.scopes import ApiScope
+from strongroom.platform.control.platform import Platform
+from strongroom.platform.keys import FieldCipher, hash_password
+from strongroom.platform.tenants.records import Tenant
+from strongroom.platform.web.app import API, create_app
+from strongroom.platform.web.permissions import Role
+from strongroom.tenant_schema import tables
+from strongroom.tenant_schema.ids import new_uuid7
+from strongroom.tenant_schema.queries import api_tokens, categories, members
+
+PASSWORD = "correct horse battery"
+EVERYTHING = tuple(ApiScope)
+
+
+@dataclass
+class Program:
+    """A caller of one workspace's API, with its token."""
+
+    app: Flask
+    base: str
+    token: str | None
+    token_id: UUID | None = None
+
+    def call(self, method: str, path: str, **arguments: Any) -> Any:
+        """Send one request; `json`, `data`, `query_string` and `headers` as for Werkzeug's client."""
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers |= arguments.pop("headers", {})
+        return self.app.test_client().open(path, method=method, base_url=self.base, headers=headers, **arguments)
+
+    def get(self, path: str, **arguments: Any) -> Any:
+        return self.call("GET", path, **arguments)
+
+    def post(self, path: str, json: object = None, **arguments: Any) -> Any:
+        return self.call("POST", path, **({"json": json} if json is not None else {}), **arguments)
+
+
+@dataclass
+class Office:
+    """A workspace, the application before it, and its people by role."""
+
+    platform: Platform
+    app: Flask
+    tenant: Tenant
+    people: dict[Role, UUID]
+
+    @property
+    def base(self) -> str:
+        return f"https://{self.tenant.slug}.localhost"
+
+    @property
+    def cipher(self) -> FieldCipher:
+        return FieldCipher(self.platform.keys.tenant(self.tenant.id))
+
+    @contextmanager
+    def database(self) -> Generator[Connection]:
+        with self.platform.registry.connect(self.tenant) as conn, conn.begin():
+            yield conn
+
+    def program(
+        self, role: Role = Role.OWNER, scopes: Sequence[str] = EVERYTHING, *, good_for: timedelta = timedelta(days=7)
+    ) -> Program:
+        """A program with a new token of the member of that role."""
+        token, row_id = tokens.make(), new_uuid7()
+        with self.database() as conn:
+            api_tokens.insert(
+                conn,
+                id=row_id,
+                member_id=self.people[role],
+                token_hash=tokens.hash_of(token),
+                hint=tokens.hint_of(token),
+                name=self.cipher.seal(tables.api_token.c.name, row_id, "Test"),
+                scopes=scopes,
+                expires_at=datetime.now(UTC) + good_for,
+            )
+        return Program(self.app, self.base, token, row_id)
+
+    def stranger(self) -> Program:
+        """A program without a token."""
+        return Program(self.app, self.base, None)
+
+    def category(self) -> str:
+        """One that the workspace began with."""
+        with self.database() as conn:
+            return str(next(one.id for one in categories.list_all(conn) if one.active))
+
+    def expense(self, **changed: object) -> dict[str, object]:
+        """What a program sends to create a draft."""
+        given = {"spent_on": "2026-03-12", "merchant": "Hotel Adler", "amount": "118.40", "currency": "GBP"}
+        return given | {"category_id": self.category()} | changed
+
+
+def open_office(platform: Platform, tenant_factory: Callable[..., Tenant], app: Flask | None = None) -> Office:
+    """A fresh workspace with a member of each role."""
+    office = Office(platform, app or create_app(platform), tenant_factory(), {})
+    columns = tables.member.c
+    with office.database() as conn:
+        for role in Role:
+            row_id, email = new_uuid7(), email_of(role)
+            office.people[role] = row_id
+            members.insert(
+                conn,
+                id=row_id,
+                email=office.cipher.seal(columns.email, row_id, email),
+                email_index=office.cipher.blind(columns.email_index, email),
+                name=office.cipher.seal(columns.name, row_id, f"The {role.label}"),
+                password_hash=hash_password(PASSWORD, platform.keys.platform().pepper, 4),
+                role=role,
+            )
+    return office
+
+
+def api_of(app: Flask) -> Flask:
+    """The application that answers under /api."""
+    return app.extensions[API]
+
+
+def email_of(role: Role) -> str:
+    """The address of the member who has that role."""
+    return f"{role.value.replace('_', '-')}@people.example"
