@@ -6,6 +6,7 @@ _MODULES = (
     ".platform.mail.delivery",
     ".platform.limits.tasks",
     ".platform.portal.recovery.tasks",
+    ".platform.portal.access.upkeep",
     ".platform.api.upkeep",
     ".platform.webhooks.tasks",
     ".platform.payments.tasks",

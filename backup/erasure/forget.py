@@ -1,6 +1,7 @@
 """Forgetting one person in a workspace that goes on, and again in whatever is restored of it later.
 
-Replaced or removed: name, e-mail address, password, sessions, invitations, letters, file names of uploads. What the
+Replaced or removed: name, e-mail address, password, sessions, devices, second factors, cards, invitations, letters,
+names of tokens, descriptions of webhooks, file names of uploads, and what was sent to programs about them. What the
 person has spent, submitted and decided stays, under “Erased member”: these are the company's records.
 """
 
@@ -23,9 +24,10 @@ from ...platform.tenants.states import TenantState
 from ...provisioning.create import tenant_lock
 from ...provisioning.sessions import migrator_connection
 from ...tenant_schema import tables
+from ...tenant_schema.migrate import current_revision, newest_revision
 from ...tenant_schema.queries import audit, forgetting, members
 from ..queueing import queue_backup
-from . import queries
+from . import belongings, queries
 from .remains import longest_kept
 
 NAME = "Erased member"
@@ -85,6 +87,8 @@ def _forget(platform: Platform, tenant: Tenant, address: str, operator: str) -> 
         server = servers.by_name(conn, tenant.server)
     with migrator_connection(platform, server, tenant.database) as conn, conn.begin():
         conn.execute(text(f'SET LOCAL ROLE "{tenant.owner_role}"'))
+        if current_revision(conn) != newest_revision():
+            raise RefusedError(f"“{tenant.slug}” has yet to be upgraded: run `strongroom fleet migrate` first.")
         ids = _ids(conn, cipher, address)
         if not ids:
             raise NotFoundError(f"Nobody in “{tenant.slug}” has the address “{address}”.")
@@ -110,6 +114,7 @@ def _erase_people(conn: Connection, cipher: FieldCipher, ids: Sequence[UUID], pl
     for invitation_id, _ in forgetting.sealed_invitations(conn, list(invited)):
         forgetting.replace_invitation(conn, invitation_id, _sealed_address(cipher, tables.invitation, invitation_id))
     names = {name for _, _, name in people if name not in (None, NAME)}
+    belongings.erase_mentions(conn, cipher, {*addresses, *filter(None, names)})
     return _remove_letters(conn, cipher, addresses, {*addresses, *filter(None, names)}, platform)
 
 
@@ -131,6 +136,7 @@ def _ids(conn: Connection, cipher: FieldCipher, address: str) -> list[UUID]:
 def _erase_member(conn: Connection, cipher: FieldCipher, member_id: UUID) -> None:
     name = {"name": cipher.seal(tables.member.c.name, member_id, NAME)}
     forgetting.replace_member(conn, member_id, name | _sealed_address(cipher, tables.member, member_id))
+    belongings.erase(conn, cipher, member_id)
     column, renamed = tables.receipt.c.file_name, list[dict[str, object]]()
     for one, media_type in forgetting.uploads(conn, member_id):
         renamed.append({"row_id": one, "file_name": cipher.seal(column, one, f"receipt.{_SUFFIX[media_type]}")})

@@ -7,9 +7,9 @@ from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface
 
 from ..control.platform import Platform
-from ..web import refusals, tenant
+from ..web import refusals, tenant, uses
 from ..web.app import new_app
-from . import document, gate, idempotency, parsing, problems, reference, throttle
+from . import document, gate, idempotency, problems, reference, throttle
 
 BLUEPRINTS = ("expenses", "receipts", "reports", "people")
 INERT = "default-src 'none'; frame-ancestors 'none'"
@@ -32,7 +32,7 @@ def create_api(platform: Platform) -> Flask:
     app.session_interface = NoSessions()
     cast(dict[str, Any], app.config)["PROVIDE_AUTOMATIC_OPTIONS"] = False  # only browsers on foreign pages would ask
     app.json.sort_keys = False  # pyright: ignore[reportAttributeAccessIssue]  # of Flask's own provider
-    for part in (problems, refusals, tenant, parsing, gate, idempotency):
+    for part in (problems, refusals, tenant, uses, gate, idempotency):
         part.install(app)
     throttle.install(app, platform.settings.web_workers)
     app.after_request(_close)

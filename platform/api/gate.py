@@ -8,7 +8,7 @@ a route that declares no permission or no scope keeps the application from start
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar
 from uuid import UUID
 
 from flask import Flask, g, request
@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, Unauthorized
 from ...config.errors import ForbiddenError
 from ...tenant_schema import tables
 from ...tenant_schema.queries import api_tokens
-from ..web import guard, limits, refusals, tenant
+from ..web import enrolment, guard, limits, refusals, tenant, uses
 from ..web.member import CurrentMember, signed_in
 from ..web.permissions import Permission, Role, requires
 from . import throttle, tokens
@@ -29,7 +29,9 @@ REALM: Final = "Strongroom API"
 USED_EVERY: Final = timedelta(minutes=1)  # a request writes that its token is in use at most this often
 _LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 BAD_TOKENS: Final = "30 per minute"  # of one address, in one workspace
+NOT_ENROLLED: Final = "This workspace asks for a second factor, which this token’s member has yet to set up."
 SCOPE: Final = "strongroom_scope"  # attribute of a view: an ApiScope, or None where any token will do
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -86,7 +88,8 @@ def token() -> PresentedToken:
 
 
 def install(app: Flask) -> None:
-    """Let every request of `app` through the gates, in this order: host, token, permission, scope, rate."""
+    """Let every request of `app` through the gates, in order: host, token, rate, permission, scope, second factor."""
+    uses.install(app)
     manager: Any = LoginManager()  # it has no types
     manager.session_protection = None
     manager.init_app(app, add_context_processor=False)
@@ -102,15 +105,16 @@ def install(app: Flask) -> None:
             return  # Flask raises it next: not found, method not allowed
         need = guard.need_of(app, request.endpoint)
         if need is not None:
-            _check(need, scope_of(app, request.endpoint))
+            member = signed_in() or _refuse()
+            _check(member, need, scope_of(app, request.endpoint))
+            if enrolment.must_enrol(member, app, request.endpoint):
+                raise ForbiddenError(NOT_ENROLLED)
+            uses.note(member.id, need)
 
 
-def _check(need: Permission, scope: ApiScope | None) -> None:
-    member = signed_in()
-    if member is None:
-        _refuse()
+def _check(member: CurrentMember, need: Permission, scope: ApiScope | None) -> None:
     throttle.hit(str(token().id))
-    if not cast(CurrentMember, member).may(need):
+    if not member.may(need):
         raise ForbiddenError("The role of this token’s member does not permit this.")
     if scope is not None and scope not in token().scopes:
         raise ScopeError(scope)
@@ -141,12 +145,12 @@ def _member_of(presented: str | None, now: datetime) -> CurrentMember | None:
         name=cipher.open(tables.member.c.name, row.member_id, row.name),
         email=cipher.open(tables.member.c.email, row.member_id, row.email),
         session_id=row.id,  # what the member is here by
-        signed_in_at=_LONG_AGO,  # a token proves nothing anew
+        signed_in_at=datetime.min.replace(tzinfo=UTC),  # a program proves nothing that a step-up would ask for
         stepped_up_at=None,
     )
 
 
-def _refuse() -> None:
+def _refuse() -> NoReturn:
     presented = "Authorization" in request.headers
     if presented:
         limits.hit(BAD_TOKENS, "api token", tenant.tenant().id, limits.address())

@@ -1,4 +1,4 @@
-"""How requests are read: strictly. What a route does not know is refused, and no body is read beyond its bound."""
+"""How requests are read: strictly. What a route does not know is refused."""
 
 from typing import Any, Final
 
@@ -9,7 +9,6 @@ from webargs import core
 from webargs.flaskparser import FlaskParser, abort
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
-MOST_JSON: Final = 256 * 1024  # bytes of a body that is no upload
 JSON: Final = "application/json"
 UPLOAD: Final = "multipart/form-data"
 
@@ -42,15 +41,6 @@ class ApiBlueprint(Blueprint):
     """A blueprint of flask-smorest's whose arguments are read strictly."""
 
     ARGUMENTS_PARSER = StrictParser()
-
-
-def install(app: flask.Flask) -> None:
-    """Bound the bodies that `app` reads: uploads as everywhere, everything else much less."""
-
-    @app.before_request
-    def bound() -> None:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
-        if flask.request.mimetype != UPLOAD:
-            flask.request.max_content_length = MOST_JSON
 
 
 class Nothing(marshmallow.Schema):

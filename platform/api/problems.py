@@ -27,6 +27,7 @@ SENTENCES: Final[dict[int, str]] = {
     422: "Some values are not right; “errors” says which.",
     429: "Too many calls; wait as long as the header “Retry-After” says.",
 }
+MOST_ERRORS: Final = 50  # told of one request
 FORM_NAMES: Final = {"category": "category_id", "form": ""}  # what a form's field is called here
 
 
@@ -46,7 +47,7 @@ def respond(error: Exception) -> Response:
     content["detail"] = _sentence(error, page, status)
     wrong = _wrong_fields(error)
     if wrong:
-        content["errors"] = wrong
+        content["errors"] = wrong[:MOST_ERRORS]
     if status >= 500:
         content["reference"] = pages.record(error)
     response = make_response(json.dumps(content, ensure_ascii=False), status)

@@ -13,6 +13,7 @@ from ..portal.receipts.routes import inert
 from ..web import tenant
 from ..web.member import current
 from ..web.permissions import Permission
+from ..web.uploads import UPLOAD, accepts
 from . import schemas
 from .gate import asks
 from .parsing import ApiBlueprint, Nothing
@@ -26,6 +27,7 @@ CONTENT = {media_type: {"schema": {"type": "string", "format": "binary"}} for me
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(schemas.Upload, location="files")
 @blueprint.response(201, schemas.Receipt)
+@accepts(UPLOAD)
 @asks(Permission.SPEND, ApiScope.RECEIPTS_WRITE)
 def upload(given: dict[str, FileStorage]) -> Response:
     """Upload a receipt.

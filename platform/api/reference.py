@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final, cast
 
 from flask import Blueprint, Response, current_app, jsonify, render_template
+from markupsafe import Markup
 
 from ..web.permissions import public
 from .schemas import AN_ID
@@ -135,6 +136,14 @@ class Operation:
             for part in str(schema["$ref"]).removeprefix("#/").split("/"):
                 found = found[part]
         return cast(Mapping[str, Any], found)
+
+
+@blueprint.app_template_filter("api_words")
+def words(text: str) -> Markup:
+    """A description of the document's as HTML: what stands in backticks as code, and typographic apostrophes."""
+    parts = text.replace("'", "’").split("`")
+    code = Markup("<code>{}</code>")
+    return Markup("").join(code.format(part) if place % 2 else part for place, part in enumerate(parts))
 
 
 @blueprint.get(PATH)

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from ...config.errors import CallError
+from ..cards.masking import mask
 
 _LONGEST = 254  # RFC 5321, with the angle brackets taken off
 _LOCAL = re.compile(r"[^\s@<>()\[\],;:\\\"\x00-\x1f\x7f]{1,64}")
@@ -19,6 +20,8 @@ def normalise_email(text: str) -> str:
         domain = ""
     address = f"{local}{at}{domain}"
     dots = local.startswith(".") or local.endswith(".") or ".." in local
+    if mask(local) != local:  # of whom mail is sent to, an address cannot be masked
+        raise CallError("This looks like a card number, not like an e-mail address.", field="email")
     if dots or not _LOCAL.fullmatch(local) or not _DOMAIN.fullmatch(domain) or len(address) > _LONGEST:
         raise CallError("That is not a complete e-mail address, like name@example.com.", field="email")
     return address

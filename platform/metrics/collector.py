@@ -24,6 +24,7 @@ from ..protection.records import Standing, late
 from ..tenants.states import TenantState
 from ..web import web_events
 from ..web.tls import tls_files
+from ..webhooks import queries as webhooks
 from . import queries
 from .records import BREAKER_STATES, Lease, busiest
 
@@ -57,7 +58,7 @@ class ControlDatabaseCollector(Collector):
             with self._engine.connect() as conn:
                 found = [*_registry(queries.leases(conn)), *_servers(conn), *_states(conn), *_proofs(conn)]
                 found += [*_backups(conn, self._settings), *_stores(conn), *_archive(self._settings.log_spool_dir)]
-                found += [*_mail(conn), *_web(conn), *_certificate(tls_files(self._settings).server)]
+                found += [*_mail(conn), *_web(conn), *_webhooks(conn), *_certificate(tls_files(self._settings).server)]
         except (StrongroomError, SQLAlchemyError):
             found = []  # half of them would look like a change
         yield GaugeMetricFamily("strongroom_up", "Whether the control database answers", 1.0 if found else 0.0)
@@ -177,6 +178,15 @@ def _mail(conn: Connection) -> Iterator[Metric]:
     yield GaugeMetricFamily("strongroom_mail_waiting", "Messages that wait, as of their last delivery", totals.waiting)
     yield GaugeMetricFamily("strongroom_mail_failed", "Messages that were given up", totals.failed)
     yield GaugeMetricFamily("strongroom_mail_oldest_seconds", "Age of the message that waits longest", age)
+
+
+def _webhooks(conn: Connection) -> Iterator[Metric]:
+    text = "Attempts to deliver webhooks; refused: the address would have led inside"
+    attempts = CounterMetricFamily("strongroom_webhook_attempts", text, labels=["outcome"])
+    counted = webhooks.counts(conn)
+    for outcome in webhooks.OUTCOMES:
+        attempts.add_metric([outcome], counted.get(outcome, 0))
+    yield attempts
 
 
 def _proofs(conn: Connection) -> Iterator[Metric]:

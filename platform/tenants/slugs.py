@@ -3,6 +3,7 @@
 import re
 
 from ...config.errors import CallError
+from ..cards.masking import mask
 
 _SHAPE = re.compile(r"[a-z][a-z0-9-]{1,38}[a-z0-9]")
 
@@ -39,7 +40,7 @@ def check_slug(slug: str) -> str:
 
 def check_name(name: str) -> str:
     """Return a workspace's name without surplus space. Raises `CallError` unless it has 1–100 printable characters."""
-    name = " ".join(name.split())
+    name = mask(" ".join(name.split()))
     if not 1 <= len(name) <= 100 or not name.isprintable():
         raise CallError("The workspace's name needs 1 to 100 printable characters.", field="name")
     return name

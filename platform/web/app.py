@@ -35,14 +35,13 @@ from . import (
     tenant,
     uploads,
 )
-from .uploads import SITE, MemoryRequest
+from .uploads import API, SITE, MemoryRequest
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 UPLOAD_LIMIT = uploads.UPLOAD
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
-API = "strongroom_api"
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
 DOMAINS = (
     *("access", "recovery", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings"),
@@ -54,7 +53,7 @@ SITE_DOMAINS = ("signup", "payments")
 def create_app(platform: Platform) -> Flask:
     """The application for `platform`. Raises `LookupError` when a route declares no permission."""
     app = new_app(platform, "workspace")
-    CSRFProtect(app)
+    _protect_forms(app)
     guard.install_for_workspaces(app)
     refusals.install(app)
     tenant.install(app)
@@ -73,7 +72,7 @@ def create_app(platform: Platform) -> Flask:
 def create_site(platform: Platform) -> Flask:
     """The public site: it has no workspace, no member, and only public routes."""
     site = new_app(platform, "site")
-    CSRFProtect(site)
+    _protect_forms(site)
     for domain in SITE_DOMAINS:
         site.register_blueprint(importlib.import_module(f"...portal.{domain}.routes", __name__).blueprint)
     shows_outbox = importlib.import_module("...portal.outbox.service", __name__).is_shown(platform.settings)
@@ -86,7 +85,7 @@ def create_site(platform: Platform) -> Flask:
 
 
 def new_app(platform: Platform, purpose: str) -> Flask:
-    """What the three applications have in common; protection against forged forms is for those with cookies."""
+    """What the three applications have in common."""
     app = Flask(f"strongroom.{purpose}", root_path=str(assets.ROOT.parent), static_folder=None)
     app.extensions[tenant.EXTENSION] = platform
     app.session_interface = HostBoundSessions()
@@ -105,9 +104,16 @@ def new_app(platform: Platform, purpose: str) -> Flask:
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     passwords.room.admit(platform.settings.web_threads)
-    for part in (uploads, origin, errors, formats, security, assets, limits, compression, csp_reports):
+    for part in (uploads, errors, formats, security, assets, limits, compression):
         part.install(app)
     return app
+
+
+def _protect_forms(app: Flask) -> None:
+    """Refuse forged forms: for the applications that know somebody by a cookie, which are all but the API."""
+    origin.install(app)  # before the form is read for its token
+    CSRFProtect(app)
+    csp_reports.install(app)
 
 
 class HostBoundSessions(SecureCookieSessionInterface):
@@ -138,7 +144,7 @@ def _door(workspaces: Any, site: Any, api: Any, base_domain: str) -> Any:
         if workspace_of(host, base_domain) is None and not is_site(host, base_domain):
             environ["HTTP_HOST"] = NOWHERE  # Werkzeug fails at some names, such as those longer than DNS has them
         chosen: WSGIApplication = site if is_site(host, base_domain) else workspaces
-        if path == "/api" or path.startswith("/api/"):
+        if uploads.is_api(path):
             chosen = api
         return chosen(environ, start_response)
 

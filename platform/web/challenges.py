@@ -40,7 +40,7 @@ def begin(
 
 def hash_of(token: str) -> bytes:
     """What the database knows of a token."""
-    return hashlib.sha256(token.encode()).digest()
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def hand_out(response: Response, cookie: str, token: str, good_for: timedelta) -> None:

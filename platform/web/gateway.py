@@ -11,23 +11,22 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .bodies import Bodies, Transport
+from .early_answers import Answer, RefusedRequestError, refusal, too_busy
 from .patience import Patience
-from .security import HSTS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 log = logging.getLogger(__name__)
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-MOST_DISCARDED = 64 * 1024 * 1024  # bytes of a body that is too large: read on, so that the page that says so is seen
-MOST_HELD = 256 * 1024 * 1024  # bytes of all bodies of one process
 QUEUE = 64  # requests that may wait for each thread
 
 Most = Callable[[str, str, str], int]
@@ -49,36 +48,16 @@ class Scope(Protocol):
     server: str
 
 
-class Transport(Protocol):
-    """How granian hands a body over and takes an answer."""
-
-    def __aiter__(self) -> AsyncIterator[bytes]: ...
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...  # noqa: D102
-
-
 @dataclass(frozen=True, slots=True)
 class Served:
-    """An application, and how many bytes it takes: a function of method, host and path."""
+    """An application, and how many bytes it takes: a function of method, host and path.
+
+    `by_address`: whether the address of the connection is the caller's, and not that of a proxy for all of them.
+    """
 
     app: "WSGIApplication"
     most: Most
-
-
-@dataclass(slots=True)
-class Answer:
-    """A whole answer."""
-
-    status: int = 500
-    headers: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
-    body: bytes = b""
-
-
-class RefusedRequestError(Exception):
-    """Raised for a request that the application never sees. `status` is the answer's."""
-
-    def __init__(self, status: HTTPStatus, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
+    by_address: bool = True
 
 
 class Gateway:
@@ -91,7 +70,8 @@ class Gateway:
         self._room = threads * (QUEUE + 1)
         self._busy: Counter[str] = Counter()
         self._ended: dict[str, float] = {}
-        self._held = 0
+        self._bodies = Bodies(patience, by_address=served.by_address)
+        self._waiting = 0
 
     def is_busy(self, caller: str) -> bool:
         """Whether a request of the connection `address:port` is being read or answered."""
@@ -128,84 +108,20 @@ class Gateway:
         host = _host(scope, headers)
         environ = _environ(scope, headers, host)
         declared = 0 if scope.method in BODILESS else _declared(headers)
-        body = await self._body(scope, transport, declared, self._served.most(scope.method, host, environ["PATH_INFO"]))
-        try:
-            if sum(self._busy.values()) > self._room:
-                raise _too_busy()
+        most = self._served.most(scope.method, host, environ["PATH_INFO"])
+        async with self._bodies.collected(transport, environ["REMOTE_ADDR"], declared, most) as body:
             environ["wsgi.input"] = BytesIO(body)
+            return await self._in_a_thread(environ)
+
+    async def _in_a_thread(self, environ: "WSGIEnvironment") -> Answer:
+        if self._waiting >= self._room:
+            raise too_busy()
+        self._waiting += 1
+        try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(self._pool, _run, self._served.app, environ)
         finally:
-            self._held -= len(body)
-
-    async def _body(self, scope: Scope, transport: Transport, declared: int, most: int) -> bytes:
-        """The body; empty where it is larger than `most`, which the application says in its own words.
-
-        What is returned counts as held until the caller takes it off.
-        """
-        if scope.method in BODILESS or declared == 0:
-            return b""
-        kept = declared <= most
-        if not kept and (not most or declared > MOST_DISCARDED):
-            return b""
-        body = bytearray()
-        received = 0
-        try:
-            async for chunk in self._arriving(transport):
-                received += len(chunk)
-                if kept:
-                    self._hold(len(chunk))
-                    body += chunk
-            _check_length(received, declared)
-        except BaseException:
-            self._held -= len(body)
-            raise
-        return bytes(body)
-
-    def _hold(self, size: int) -> None:
-        if self._held + size > MOST_HELD:
-            raise _too_busy()
-        self._held += size
-
-    async def _arriving(self, transport: Transport) -> AsyncIterator[bytes]:
-        """The body's pieces, for as long as they come fast enough."""
-        loop = asyncio.get_running_loop()
-        began, received = loop.time(), 0
-        try:
-            async with asyncio.timeout_at(self.patience.body_deadline(began, 0)) as limit:
-                async for chunk in transport:
-                    received += len(chunk)
-                    limit.reschedule(self.patience.body_deadline(began, received))
-                    yield chunk
-        except TimeoutError as error:
-            sentence = "The request came too slowly. Please send it again."
-            raise RefusedRequestError(HTTPStatus.REQUEST_TIMEOUT, sentence) from error
-
-
-def _check_length(received: int, declared: int) -> None:
-    """A body that broke off must not be taken for a whole one; granian just ends it."""
-    if received != declared:
-        raise RefusedRequestError(HTTPStatus.BAD_REQUEST, "The body has another length than it was said to have.")
-
-
-def _too_busy() -> RefusedRequestError:
-    return RefusedRequestError(HTTPStatus.SERVICE_UNAVAILABLE, "Busy right now. Please try again in a few seconds.")
-
-
-def refusal(status: HTTPStatus, sentence: str) -> Answer:
-    """The answer to a request that the application never sees; the connection ends with it."""
-    body = f"{sentence}\n".encode()
-    headers = [
-        ("Strict-Transport-Security", HSTS),
-        ("X-Content-Type-Options", "nosniff"),
-        ("Cache-Control", "no-store"),
-        ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
-        ("Content-Type", "text/plain; charset=utf-8"),
-        ("Connection", "close"),
-    ]
-    if status is HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append(("Retry-After", "5"))
-    return Answer(status, headers, body)
+            self._waiting -= 1
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:

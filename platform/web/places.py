@@ -1,8 +1,8 @@
 """From which country a request comes, and what a country is called.
 
-A CDN's word is believed on its own listener alone: only there `platform/web/forwarded.py` puts the country into the
-request's environment, under a key that no header can have. Elsewhere the address is looked up in data that ships with
-the library: no request leaves the machine, and the answer is the country that the address block is registered in.
+A CDN's word is believed on its own listener alone (`forwarded.py`). Without one, the address is looked up in data that
+ships with a library: no request leaves the machine, and the answer is the country that the address block is registered
+in, which is nearly always where it is used.
 """
 
 import ipaddress
@@ -14,13 +14,13 @@ import iptocc
 from babel import Locale
 from flask import request
 
-ENVIRON_KEY = "strongroom.country"
+from . import forwarded
 
 
 def country() -> str | None:
     """The ISO 3166-1 code of the country that this request comes from, where it is known."""
-    told = request.environ.get(ENVIRON_KEY)
-    return _checked(told) if isinstance(told, str) else country_of(request.remote_addr)
+    told = forwarded.country()
+    return _checked(told) if told else country_of(request.remote_addr)
 
 
 def country_of(address: str | None) -> str | None:

@@ -15,7 +15,7 @@ REPORT_PATH = "/csp-report"
 REPORT_GROUP = "csp"
 HSTS = "max-age=31536000; includeSubDomains"
 _UNUSED = (
-    *("accelerometer", "autoplay", "bluetooth", "browsing-topics", "display-capture", "encrypted-media", "fullscreen"),
+    *("accelerometer", "autoplay", "browsing-topics", "display-capture", "encrypted-media", "fullscreen"),
     *("geolocation", "gyroscope", "hid", "idle-detection", "local-fonts", "magnetometer", "microphone", "midi"),
     *("payment", "picture-in-picture", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking"),
 )

@@ -111,7 +111,7 @@ def serve_proxied(
 
     def believing_the_proxy() -> Served:
         served = (load or _portal)(settings, own)
-        return Served(believing(served.app), served.most)
+        return Served(believing(served.app), served.most, by_address=False)
 
     server.serve(target_loader=_gateway(port, settings.web_threads, patience, believing_the_proxy), wrap_loader=False)
 
@@ -151,7 +151,7 @@ def serve_cdn(
 
     def believing_it() -> Served:
         served = (load or _portal)(settings, own)
-        return Served(believing_cdn(served.app, settings), served.most)
+        return Served(believing_cdn(served.app, settings), served.most, by_address=False)
 
     server.serve(target_loader=_gateway(port, settings.web_threads, patience, believing_it), wrap_loader=False)
 

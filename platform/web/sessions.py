@@ -123,7 +123,9 @@ def ask_to_sign_in() -> ResponseReturnValue:
     if request.method == "GET" and COOKIE not in request.cookies:
         return redirect(sign_in, 303)
     response = make_response(render_template("errors/signed_out.html", sign_in=sign_in), 401)
-    response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
+    if request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate":
+        # Not in answer to a picture of the page before: the browser may have a new session by now.
+        response.delete_cookie(COOKIE, path="/", secure=True, httponly=True, samesite="Lax")
     return response
 
 

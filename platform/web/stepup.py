@@ -18,13 +18,12 @@ from flask.typing import ResponseReturnValue
 from ...tenant_schema import tables
 from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import challenges as queries
-from ...tenant_schema.queries import sessions as session_queries
-from . import challenges, sessions, tenant
+from . import challenges, tenant
 from .member import CurrentMember, current
 
 FRESH_FOR = timedelta(minutes=10)
 KEPT_FOR = timedelta(minutes=30)
-MOST_KEPT = 64 * 1024  # bytes of a form that is kept
+MOST_KEPT = 32 * 1024  # bytes of a form that is kept
 PURPOSE = "step_up"
 FRESH = "strongroom_fresh"  # attribute of a view that asks for a recent proof
 
@@ -66,12 +65,6 @@ def ask_again() -> ResponseReturnValue:
         )
     token = _keep_form(current(), datetime.now(UTC))
     return _go_to(url_for("proving.step_up", kept=token, next=None if token else page_before()))
-
-
-def confirm(member: CurrentMember, now: datetime) -> None:
-    """Note that the member has just proved who it is; the session gets a new token."""
-    session_queries.step_up(tenant.connection(), member.session_id, now)
-    sessions.rotate()
 
 
 def kept_form(member: CurrentMember, token: str, now: datetime) -> KeptForm | None:

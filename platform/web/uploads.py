@@ -12,15 +12,16 @@ from flask import Flask, Request, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..registry.hosts import is_site
+from .cards import MaskingParser
 
 KIB = 1024
 FORM = 64 * KIB
 LIST = 256 * KIB  # a form in which many rows can be chosen
-API = 1024 * KIB
+CALL = 256 * KIB  # of the API
 IMPORT = 10 * 1024 * KIB
 UPLOAD = 25 * 1024 * KIB
 MOST_PARTS = 100  # of a form with files
-SITE = "strongroom_site"
+SITE, API = "strongroom_site", "strongroom_api"  # the applications beside the portal, by their extension's name
 _ACCEPTS = "strongroom_accepts"  # attribute of a view function: bytes
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -36,11 +37,14 @@ def accepts(most: int) -> Callable[[View], View]:
     return mark
 
 
+def is_api(path: str) -> bool:
+    """Whether the API answers there, on any host."""
+    return path == "/api" or path.startswith("/api/")
+
+
 def most_bytes(app: Flask, method: str, host: str, path: str) -> int:
     """How many bytes the route takes that answers there; those of a small form where none does."""
-    platform = app.extensions["strongroom"]
-    if SITE in app.extensions and is_site(host, platform.settings.base_domain):
-        app = cast(Flask, app.extensions[SITE])
+    app = _behind(app, host, path)
     try:
         endpoint, _ = app.url_map.bind("").match(path.encode("latin-1").decode("utf-8", "replace"), method)
     except HTTPException:
@@ -48,9 +52,18 @@ def most_bytes(app: Flask, method: str, host: str, path: str) -> int:
     return _of(app, endpoint, path)
 
 
+def _behind(app: Flask, host: str, path: str) -> Flask:
+    """The application that answers there, chosen as the door does (app.py)."""
+    if API in app.extensions and is_api(path):
+        return cast(Flask, app.extensions[API])
+    if SITE in app.extensions and is_site(host, app.extensions["strongroom"].settings.base_domain):
+        return cast(Flask, app.extensions[SITE])
+    return app
+
+
 def _of(app: Flask, endpoint: str | None, path: str) -> int:
     view = app.view_functions.get(endpoint or "")
-    return int(getattr(view, _ACCEPTS, API if path.startswith("/api/") else FORM))
+    return int(getattr(view, _ACCEPTS, CALL if is_api(path) else FORM))
 
 
 def install(app: Flask) -> None:
@@ -70,6 +83,8 @@ class MemoryRequest(Request):
 
     What the route accepts bounds the memory that this takes.
     """
+
+    form_data_parser_class = MaskingParser
 
     def _get_file_stream(
         self,

@@ -19,6 +19,7 @@ from ...tenant_schema.queries.webhooks import Attempt, Claimed, Endpoint
 from ...tenant_schema.tables import webhook_endpoint, webhook_event
 from ..control.platform import Platform
 from ..keys.fields import FieldCipher
+from ..mail.delivery import send_soon
 from ..tenants.records import Tenant
 from .destination import read_url
 from .pausing import pause_for
@@ -39,6 +40,7 @@ class Round:
     def __init__(self, platform: Platform, tenant: Tenant, sender: Sender, clock: Callable[[], datetime]) -> None:
         self._platform, self._tenant, self._sender, self._clock = platform, tenant, sender, clock
         self._cipher = FieldCipher(platform.keys.tenant(tenant.id))
+        self._has_paused = False
         self.counted: Counter[str] = Counter()
 
     def run(self) -> datetime | None:
@@ -47,8 +49,11 @@ class Round:
         while time.monotonic() < until and (taken := self._claim()):
             outcome = self._send(taken)
             self._finish(taken, outcome)
-        with self._platform.registry.connect(self._tenant) as conn, conn.begin():
-            return webhooks.next_due(conn)
+        with self._platform.registry.connect(self._tenant) as conn:
+            if self._has_paused:
+                send_soon(conn, self._platform, self._tenant)
+            with conn.begin():
+                return webhooks.next_due(conn)
 
     def _claim(self) -> Claimed | None:
         with self._platform.registry.connect(self._tenant) as conn, conn.begin():
@@ -83,11 +88,15 @@ class Round:
         endpoint = taken.endpoint
         since = webhooks.note_failure(conn, endpoint.id, now)
         if outcome.status == GONE:
-            pause_for(conn, self._cipher, self._platform, self._tenant, endpoint, "gone")
+            self._pause(conn, endpoint, "gone")
         elif since and is_hopeless(since, now):
-            pause_for(conn, self._cipher, self._platform, self._tenant, endpoint, "failing")
+            self._pause(conn, endpoint, "failing")
         elif outcome.status is None:
             webhooks.hold_back(conn, taken, now + HOLD_BACK)
+
+    def _pause(self, conn: Connection, endpoint: Endpoint, reason: str) -> None:
+        if pause_for(conn, self._cipher, self._platform, self._tenant, endpoint, reason):
+            self._has_paused = True
 
 
 def deliver(

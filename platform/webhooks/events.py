@@ -52,15 +52,17 @@ def emit_each(conn: Connection, cipher: FieldCipher, event_type: str, rows: Call
     endpoints = webhooks.subscribed(conn, event_type)
     if not endpoints:
         return 0
-    return sum(write(conn, cipher, event_type, data, endpoints) for data in rows())
+    written = [write(conn, cipher, event_type, data, endpoints) for data in rows()]
+    return len(written) * len(endpoints)
 
 
-def write(conn: Connection, cipher: FieldCipher, event_type: str, data: Data, endpoints: Iterable[UUID]) -> int:
-    """Write one event and a delivery to each of `endpoints`; return how many."""
+def write(conn: Connection, cipher: FieldCipher, event_type: str, data: Data, endpoints: Iterable[UUID]) -> UUID:
+    """Write one event and a delivery to each of `endpoints`; return the event's id."""
     event_id = new_uuid7()
     body = payload(event_type, data, datetime.now(UTC))
     webhooks.insert_event(conn, event_id, event_type, cipher.seal(webhook_event.c.payload, event_id, body))
-    return webhooks.insert_deliveries(conn, event_id, endpoints)
+    webhooks.insert_deliveries(conn, event_id, endpoints)
+    return event_id
 
 
 def payload(event_type: str, data: Data, at: datetime) -> str:

@@ -1,17 +1,14 @@
-"""What routes share to which machines of others send messages: the bound of the body, the proof, answers in JSON."""
+"""What routes share to which machines of others send messages: the proof, answers in JSON."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final, cast
+from typing import cast
 
 from flask import Blueprint, Response, jsonify, request
 from flask.blueprints import BlueprintSetupState
 from flask_wtf import CSRFProtect
-from werkzeug.exceptions import RequestEntityTooLarge
 
-from .signature import Proof, SignatureError, verify
-
-LARGEST: Final = 64 * 1024  # bytes of a message
+from .signature import Proof, verify
 
 
 def without_form_token(blueprint: Blueprint) -> Blueprint:
@@ -26,12 +23,8 @@ def without_form_token(blueprint: Blueprint) -> Blueprint:
 
 
 def proven(keys: Sequence[str]) -> tuple[Proof, bytes]:
-    """The proof and the body of this request's message. Raises `SignatureError`."""
-    request.max_content_length = LARGEST
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge as error:
-        raise SignatureError(f"A message may have up to {LARGEST // 1024} KB.") from error
+    """The proof and the body of this request's message, which `uploads` bounds. Raises `SignatureError`."""
+    body = request.get_data(cache=False)
     return verify(keys, dict(request.headers), body, datetime.now(UTC)), body
 
 

@@ -22,10 +22,13 @@ _TOLD: Final = ("owner", "admin")
 
 def pause_for(
     conn: Connection, cipher: FieldCipher, platform: Platform, tenant: Tenant, endpoint: Endpoint, reason: str
-) -> None:
-    """Pause an endpoint for one of `REASONS` and write to the owners and admins, once."""
+) -> bool:
+    """Pause an endpoint for one of `REASONS` and write to the owners and admins, once; False where it was paused.
+
+    The mail waits in the outbox until whoever has committed the transaction sees to it (`send_soon`).
+    """
     if not webhooks.pause(conn, endpoint.id, reason):
-        return
+        return False
     audit.record(conn, None, "webhook.paused", "webhook_endpoint", endpoint.id, {"reason": reason})
     url = cipher.open(webhook_endpoint.c.url, endpoint.id, endpoint.url)
     page = f"{platform.settings.workspace_url(tenant.slug)}/settings/webhooks/{endpoint.id}"
@@ -37,3 +40,4 @@ def pause_for(
         if person.role in _TOLD:
             address = cipher.open(member.c.email, person.id, person.email)
             outbox.queue(conn, cipher, address, "A webhook is paused", body)
+    return True

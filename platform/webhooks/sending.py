@@ -86,14 +86,17 @@ class Sender:
     ) -> int:
         connection = self._connected(where, addresses, until)
         # A timeout of the socket counts from byte to byte; this one counts for all of them.
-        watch = threading.Timer(max(0.0, until - time.monotonic()), _cut, [connection])
+        watch = threading.Timer(max(0.0, until - time.monotonic()), connection.cut)
         watch.daemon = True
         watch.start()
         try:
-            return connection.post(where, headers, body)
+            status = connection.post(where, headers, body)
         finally:
             watch.cancel()
             connection.close()
+        if connection.is_cut:  # what the client takes for the end of the answer was ours
+            raise TimeoutError
+        return status
 
     def _connected(self, where: Destination, addresses: list[Address], until: float) -> "_Pinned":
         """Try the addresses in their order; the last one's failure is the one that counts."""
@@ -125,8 +128,9 @@ class _Pinned(http.client.HTTPSConnection):
 
     def __init__(self, where: Destination, raw: socket.socket, context: ssl.SSLContext) -> None:
         super().__init__(where.host, where.port, context=context)
-        self._tls_context = context
-        self.sock = raw
+        self._tls = context.wrap_socket(raw, server_hostname=where.host, do_handshake_on_connect=False)
+        self.sock = self._tls
+        self.is_cut = False
 
     def connect(self) -> None:
         """Refuse: the one connection was made to the one address that was checked."""
@@ -134,19 +138,17 @@ class _Pinned(http.client.HTTPSConnection):
 
     def post(self, where: Destination, headers: Mapping[str, str], body: bytes) -> int:
         """Return the status of the answer, whose body is read up to a bound and thrown away."""
-        assert self.sock is not None
-        self.sock = self._tls_context.wrap_socket(self.sock, server_hostname=where.host)
+        self._tls.do_handshake()
         self.request("POST", where.target, body, dict(headers))
         answer = self.getresponse()
         answer.read(_ANSWER_BYTES)
         return answer.status
 
-
-def _cut(connection: _Pinned) -> None:
-    sock = connection.sock
-    if sock is not None:
+    def cut(self) -> None:
+        """End whatever another thread waits for. `sock` may be gone by now: the client hands it to the answer."""
+        self.is_cut = True
         with suppress(OSError):  # it has ended in this moment
-            sock.shutdown(socket.SHUT_RDWR)
+            socket.socket.shutdown(self._tls, socket.SHUT_RDWR)
 
 
 def _ended(began: float, status: int | None = None, error: str | None = None, *, refused: bool = False) -> Outcome:

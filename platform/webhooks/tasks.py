@@ -10,7 +10,6 @@ from ...config.errors import NotFoundError, StrongroomError
 from ...tenant_schema.queries import webhooks
 from ..control.platform import Platform
 from ..jobs.app import HOOKS, UPKEEP, defer_in, periodic, task
-from ..mail.delivery import deliver_waiting
 from ..tenants import queries as tenants
 from ..tenants.records import Tenant
 from ..tenants.states import TenantState
@@ -38,8 +37,6 @@ def deliver_webhooks(platform: Platform, tenant_id: str) -> None:
         queries.count(control, counted)
         if due is not None:
             _come_back(control, tenant_id, due)
-    if counted["failed"] or counted["refused"]:
-        deliver_waiting(platform, tenant)  # the mail about an endpoint that was paused
 
 
 @periodic("*/10 * * * *", "find_webhooks", queue=UPKEEP)

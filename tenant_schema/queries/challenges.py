@@ -43,11 +43,6 @@ _FINISH = (
     .where(challenge.c.id == bindparam("the_id"), challenge.c.used_at.is_(None))
     .values(used_at=bindparam("now"))
 )
-_END = (
-    update(challenge)
-    .where(challenge.c.member_id == bindparam("the_member"), challenge.c.used_at.is_(None))
-    .values(used_at=bindparam("now"))
-)
 _OUTDATED = (
     select(challenge.c.id)
     .where(challenge.c.expires_at < bindparam("now"))
@@ -100,11 +95,6 @@ def use(conn: Connection, token_hash: bytes, purpose: str, now: datetime) -> Cha
 def finish(conn: Connection, challenge_id: UUID, now: datetime) -> bool:
     """Mark a challenge as answered; False if it was already."""
     return conn.execute(_FINISH, {"the_id": challenge_id, "now": now}).rowcount == 1
-
-
-def end_all(conn: Connection, member_id: UUID, now: datetime) -> None:
-    """End what is still asked of a member, such as the second half of a sign-in."""
-    conn.execute(_END, {"the_member": member_id, "now": now})
 
 
 def prune(conn: Connection, now: datetime) -> None:

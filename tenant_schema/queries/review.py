@@ -1,12 +1,12 @@
-"""SQL for the review of who may do what: since when, when last seen, with which proofs, and unused tokens."""
+"""SQL for the review of who may do what: since when, when last seen, and what is unused."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, union
+from sqlalchemy import Connection, func, select
 
-from ..tables import api_token, audit_event, invitation, member, passkey, session, totp
+from ..tables import api_token, audit_event, invitation, member, session
 
 _ROLE_GIVEN = ("member.joined", "member.role_changed")
 
@@ -43,12 +43,6 @@ def last_seen(conn: Connection) -> dict[UUID, datetime]:
     latest = func.greatest(member.c.last_seen_at, sessions.c.at)
     statement = select(member.c.id, latest).outerjoin(sessions, sessions.c.member_id == member.c.id)
     return {row[0]: row[1] for row in conn.execute(statement.where(latest.is_not(None)))}
-
-
-def with_second_factor(conn: Connection) -> set[UUID]:
-    """Return who has a confirmed authenticator or a passkey."""
-    by_code = select(totp.c.member_id).where(totp.c.confirmed_at.is_not(None))
-    return set(conn.scalars(union(by_code, select(passkey.c.member_id))))
 
 
 def role_since(conn: Connection) -> dict[UUID, datetime]:

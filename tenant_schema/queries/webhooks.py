@@ -112,12 +112,11 @@ def insert_event(conn: Connection, event_id: UUID, event_type: str, payload: byt
     conn.execute(insert(webhook_event), {"id": event_id, "type": event_type, "payload": payload})
 
 
-def insert_deliveries(conn: Connection, event_id: UUID, endpoints: Iterable[UUID]) -> int:
-    """Let an event go to each of `endpoints`; return how many."""
+def insert_deliveries(conn: Connection, event_id: UUID, endpoints: Iterable[UUID]) -> None:
+    """Let an event go to each of `endpoints`."""
     rows = [{"id": new_uuid7(), "endpoint_id": one, "event_id": event_id} for one in endpoints]
     if rows:
         conn.execute(insert(webhook_delivery), rows)
-    return len(rows)
 
 
 def claim(conn: Connection, lease: float, *, only: UUID | None = None) -> Claimed | None:
@@ -234,6 +233,11 @@ def delivery(conn: Connection, delivery_id: UUID) -> Delivery | None:
     """One delivery."""
     row = conn.execute(_LOG.where(_D.id == delivery_id)).first()
     return Delivery(*row) if row else None
+
+
+def deliveries_of(conn: Connection, event_id: UUID) -> list[UUID]:
+    """The deliveries of one event."""
+    return list(conn.scalars(select(_D.id).where(_D.event_id == event_id)))
 
 
 def attempts(conn: Connection, delivery_id: UUID) -> list[Attempt]:

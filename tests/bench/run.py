@@ -19,8 +19,10 @@ HERE = Path(__file__).parent
 REPORT = HERE.parent.parent / "docs" / "performance.md"
 TITLE_OF = {  # in the order of the report
     "bench_registry": "Requests through the connection registry",
+    "bench_page": "A page for a member",
     "bench_scale": "Many tenants on one server",
     "bench_peers": "What one would pick instead",
+    "bench_slow_clients": "Slow callers",
     "bench_provisioning": "Provisioning",
     "bench_fleet": "Schema upgrade of all tenants",
     "bench_backup": "Backups",
@@ -34,6 +36,11 @@ PICTURES = {
     "bench_peers": ("performance-peers.png",),
 }
 NOTES = {  # what the figures of a part do not say by themselves
+    "bench_page": """\
+In one process, without TLS and sockets: host → workspace → its connection → session and member in one statement, name
+and address unsealed, permission, then the same query; on the way out the headers, a nonce for the content policy, the
+end of the transaction. Among 5,000 sessions that have ended.
+""",
     "bench_scale": """\
 Each process asks from four threads unless the row says otherwise, closed loop, in a process of its own per
 worker, with affinity unless it says “no affinity”. Two processes, their sessions on the server and the server
@@ -42,6 +49,12 @@ share two threads of one core here, so a row also shows what switching between t
     "bench_peers": """\
 Each is built as its own documentation says. Behind PgBouncer that means no pool in the process, so each request
 logs in to PgBouncer, with SCRAM; a pool per tenant in front of it would be the row above it.
+""",
+    "bench_slow_clients": """\
+The sign-in page of a workspace over TLS, one request after the other over one connection. Of the slow callers a third
+say nothing after the handshake, a third send a head and a third a body, one byte a second; each comes back as soon as
+it is cut off, so the portal shakes hands about seventy times a second meanwhile, and the callers' own program shares
+the machine with it. Memory counts pages that processes share once for each of them.
 """,
     "bench_provisioning": """\
 A database is 300 files, and the disk of this machine needs 80 to 230 ms to make 300 files of 32 kB with nothing

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from sample_hooks import hook_examples
 from sqlalchemy import Connection, select
 
 from strongroom.platform.control.platform import Platform
@@ -160,6 +161,7 @@ def examples(workspace: Workspace) -> dict[str, list[object]]:
         of_reports = {row.state: row.id for row in conn.execute(select(sent.state, sent.id))}
         own = select(spent.id).where(spent.member_id == workspace.people[Role.OWNER], spent.state == "draft")
         mine = conn.scalars(own.limit(1)).all()
+        hooks = hook_examples(conn, workspace.cipher, workspace.people[Role.OWNER], workspace.people[Role.MEMBER])
         not_me = links.make(conn, workspace.people[Role.MEMBER], links.NOT_ME, timedelta(days=7))
     return {
         "expense_id": [*by_state.values(), *mine],
@@ -167,4 +169,5 @@ def examples(workspace: Workspace) -> dict[str, list[object]]:
         "member_id": [workspace.people[Role.CONTRIBUTOR]],
         "token": ["no-such-invitation"],
         "not_me_token": ["no-such-link", not_me],
+        **hooks,
     }

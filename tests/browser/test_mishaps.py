@@ -34,7 +34,7 @@ def test_a_restore_brings_back_what_was_there(
     service.cli("backup", "restore", slug, "--yes")
     watch.expect(401)  # a restored database knows no sessions
     page.goto("/expenses")
-    page.get_by_role("link", name="Sign in").click()
+    page.get_by_role("link", name="Sign in", exact=True).click()
     sign_in(page, workspace.email(Role.OWNER))
     expect(page).to_have_url(f"{workspace.url}/expenses")
     expect(page.get_by_role("link", name="Before the backup")).to_be_visible()

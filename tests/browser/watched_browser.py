@@ -31,6 +31,7 @@ _FLAGS = (
     "--no-sandbox",  # the tests run as root, too
     "--disable-gpu",
     "--disable-background-networking",
+    "--short-reporting-delay",  # what a policy has blocked is reported after a second instead of a minute
     "--force-color-profile=srgb",
 )
 
@@ -127,7 +128,7 @@ def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
     """Fill in the sign-in form that `page` shows, and send it."""
     page.get_by_label("E-mail").fill(email)
     page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
 
 
 def carry_session(context: BrowserContext, url: str, token: str) -> None:

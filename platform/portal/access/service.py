@@ -11,6 +11,7 @@ from ....config.errors import CallError, RefusedError
 from ....tenant_schema import tables
 from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import audit, invitations, members, tokens
+from ...cards.masking import mask
 from ...keys.emails import normalise_email
 from ...keys.passwords import dummy_verify, hash_password, needs_renewal, verify_password
 from ...web import refusals, tenant
@@ -88,7 +89,7 @@ def accept(token: str, name: str, password: str, now: datetime) -> UUID | None:
 
 def check_name(name: str) -> str:
     """A person's name without surrounding space. Raises `CallError`."""
-    name = " ".join(name.split())
+    name = mask(" ".join(name.split()))
     if not name:
         raise CallError("Enter your name, as the others know it.", "name")
     if len(name) > LONGEST_NAME or not name.isprintable():

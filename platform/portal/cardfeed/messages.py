@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any, Final, cast
 
 from ....config.errors import CallError
+from ...cards.masking import DOTS, mask
 from ..expenses import money
-from ..expenses.cards import mask_card_numbers
 from ..expenses.form import read_merchant
 
 CREATED: Final = "transaction.created"
@@ -44,7 +44,7 @@ class Transaction:
 def check_token(text: str) -> str:
     """A processor's name for a card. Raises `CallError` for one that is malformed, or is the number itself."""
     token = text.strip()
-    if mask_card_numbers(token) != token:
+    if DOTS in token or mask(token) != token:  # a form has masked it already
         raise CallError("This is a card number, which must never be entered here: take the processor's token.", "token")
     if not TOKEN.fullmatch(token):
         raise CallError("A token has letters, digits and . _ : - only.", "token")

@@ -10,6 +10,7 @@ from ....config.errors import CallError
 from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, requires
+from ...web.stepup import fresh
 from ..expenses.cards import mask_card_numbers
 from . import service
 
@@ -50,6 +51,7 @@ def remove(card_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/feed")
 @requires(Permission.INTEGRATE)
+@fresh
 def start() -> ResponseReturnValue:
     """Start the feed and show its key, this once."""
     return _key_page(service.start_feed(current()), rotated=False)
@@ -57,6 +59,7 @@ def start() -> ResponseReturnValue:
 
 @blueprint.post("/feed/rotate")
 @requires(Permission.INTEGRATE)
+@fresh
 def rotate() -> ResponseReturnValue:
     """Make a new key and show it, this once."""
     return _key_page(service.rotate_feed(current(), datetime.now(UTC)), rotated=True)

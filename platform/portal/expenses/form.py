@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from ....config.errors import CallError
+from ...cards.masking import mask
 from . import money
-from .cards import mask_card_numbers
 from .dates import parse_date
 
 MERCHANT_LENGTH: Final = 200
@@ -93,7 +93,7 @@ def read(form: Mapping[str, str], base_currency: str, categories: Collection[UUI
 
 def read_merchant(text: str) -> str:
     """The merchant in one line, card numbers masked. Raises `CallError`."""
-    merchant = mask_card_numbers(" ".join(_CONTROL.sub(" ", text).split()))
+    merchant = mask(" ".join(_CONTROL.sub(" ", text).split()))
     if not merchant:
         raise CallError("Enter the merchant.", "merchant")
     if len(merchant) > MERCHANT_LENGTH:
@@ -103,7 +103,7 @@ def read_merchant(text: str) -> str:
 
 def read_note(text: str) -> str:
     """The note, card numbers masked; empty when there is none. Raises `CallError`."""
-    note = mask_card_numbers(_CONTROL.sub("", text.replace("\r\n", "\n")).strip())
+    note = mask(_CONTROL.sub("", text.replace("\r\n", "\n")).strip())
     if len(note) > NOTE_LENGTH:
         raise CallError(f"A note may have up to {NOTE_LENGTH:,} characters.", "note")
     return note

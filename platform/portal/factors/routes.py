@@ -7,8 +7,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from ....config.errors import CallError, RefusedError
-from ....tenant_schema.queries import sessions as session_queries
-from ...web import limits, tenant
+from ...web import limits, sessions, tenant
 from ...web.devices import device_of
 from ...web.enrolment import before_enrolment
 from ...web.member import current
@@ -145,15 +144,16 @@ def make_codes() -> ResponseReturnValue:
 @fresh
 def reset(member_id: UUID) -> ResponseReturnValue:
     """Take another member's second factors away, who has lost them."""
-    service.reset_factors(current(), member_id, datetime.now(UTC))
+    service.reset_factors(current(), member_id)
     flash("The second factor is reset. The member is told by mail, and signs in with the password alone until then.")
     return redirect(url_for("members.index"), 303)
 
 
 def _done(sentence: str, made: list[str] | None) -> ResponseReturnValue:
-    """After a change: the other sessions end if that was wished, and first recovery codes are shown."""
-    if "end_others" in request.form:
-        session_queries.revoke_all(tenant.connection(), current().id, current().session_id)
+    """After a change the session has another token, the others end if that was wished; first codes are shown."""
+    end_others = "end_others" in request.form
+    sessions.rotate(end_others=end_others)
+    if end_others:
         sentence += " Your other sessions have ended."
     if made:
         return _codes_page(sentence, made)

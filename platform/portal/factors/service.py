@@ -8,13 +8,13 @@ from uuid import UUID
 from ....config.errors import CallError, ForbiddenError, NotFoundError, RefusedError
 from ....tenant_schema import tables
 from ....tenant_schema.ids import new_uuid7
-from ....tenant_schema.queries import audit, challenges, factors, members, passkeys
+from ....tenant_schema.queries import audit, factors, members, passkeys
 from ....tenant_schema.queries import sessions as session_queries
-from ...web import enrolment, sessions, tenant
+from ...web import enrolment, tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Role, may_manage
+from ..alerts import Alert, tell
 from . import ceremony, codes, totp
-from .notices import tell
 
 LONGEST_NAME = 60
 WRONG_CODE = "This code is not right. Wait for the next one and check that the clock of your phone is right."
@@ -191,7 +191,7 @@ def accept_code(member_id: UUID, typed: str, now: datetime) -> str | None:
     return "totp" if counter is not None and factors.accept_counter(conn, app.id, counter) else None
 
 
-def reset_factors(actor: CurrentMember, target_id: UUID, now: datetime) -> None:
+def reset_factors(actor: CurrentMember, target_id: UUID) -> None:
     """Take all second factors of another member away and end their sessions; the member is told by mail.
 
     Raises `RefusedError` for oneself and where there is none, `ForbiddenError` out of reach, `NotFoundError`.
@@ -208,9 +208,8 @@ def reset_factors(actor: CurrentMember, target_id: UUID, now: datetime) -> None:
     passkeys.remove_all(conn, target.id)
     factors.remove_codes(conn, target.id)
     session_queries.revoke_all(conn, target.id)
-    challenges.end_all(conn, target.id, now)
     audit.record(conn, actor.id, "member.factors_reset", "member", target.id)
-    tell("FACTORS_RESET", target.id, by=actor.name)
+    tell(Alert.FACTORS_RESET, target.id, by=actor.name)
 
 
 def _accept_recovery_code(member_id: UUID, plain: str, now: datetime) -> bool:
@@ -219,15 +218,14 @@ def _accept_recovery_code(member_id: UUID, plain: str, now: datetime) -> bool:
         return False
     left = factors.codes_left(conn, member_id)
     audit.record(conn, member_id, "recovery_code.used", "member", member_id, {"left": left})
-    tell("RECOVERY_CODE_USED", member_id, codes_left=left)
+    tell(Alert.RECOVERY_CODE_USED, member_id, codes_left=left)
     return True
 
 
 def _added(member: CurrentMember, action: str, row_id: UUID, which: str) -> list[str] | None:
     conn = tenant.connection()
     audit.record(conn, member.id, action, action.partition(".")[0], row_id)
-    tell("FACTOR_ADDED", member.id, which=which)
-    sessions.rotate()
+    tell(Alert.FACTOR_ADDED, member.id, which=which)
     return None if factors.codes_left(conn, member.id) else _new_codes(member)
 
 
@@ -237,8 +235,7 @@ def _removed(member: CurrentMember, action: str, row_id: UUID, which: str) -> No
     if not factors.has_second_factor(conn, member.id):
         factors.remove_codes(conn, member.id)
     audit.record(conn, member.id, action, action.partition(".")[0], row_id)
-    tell("FACTOR_REMOVED", member.id, which=which)
-    sessions.rotate()
+    tell(Alert.FACTOR_REMOVED, member.id, which=which)
 
 
 def _new_codes(member: CurrentMember) -> list[str]:

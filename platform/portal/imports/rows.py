@@ -8,9 +8,9 @@ from typing import Final
 from uuid import UUID
 
 from ....config.errors import CallError
+from ...cards.masking import mask
 from ...keys.emails import normalise_email
 from ..expenses import money
-from ..expenses.cards import mask_card_numbers
 from ..expenses.dates import parse_date
 from ..expenses.form import ExpenseInput, read_merchant, read_note
 from ..expenses.money import DecimalMark
@@ -101,7 +101,7 @@ def _rate(text: str, currency: str, base_currency: str) -> money.Decimal:
 
 
 def _category(text: str) -> str:
-    name = mask_card_numbers(neutralised(" ".join(text.split())))
+    name = mask(neutralised(" ".join(text.split())))
     if len(name) > CATEGORY_LENGTH:
         raise CallError(f"A category's name may have up to {CATEGORY_LENGTH} characters.")
     return name or NO_CATEGORY

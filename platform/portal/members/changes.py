@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from ....tenant_schema.queries import api_tokens, audit, handover, invitations, members, sessions, transfers
+from ...web import sessions as web_sessions
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Permission, Role, allowed
@@ -36,7 +37,9 @@ def change_role(
         transfers.cancel_of(conn, target.id)
     if _loses(before, role, Permission.INTEGRATE):
         api_tokens.revoke_all(conn, target.id)
-    if target.id != actor.id:
+    if target.id == actor.id:
+        web_sessions.rotate(end_others=True)
+    else:
         sessions.revoke_all(conn, target.id)
     audit.record(conn, actor.id, "member.role_changed", "member", target.id, {"from": before, "to": role})
     announce("member.role_changed", {"member_id": str(target.id), "from": before, "to": role, "by": str(actor.id)})

@@ -73,6 +73,7 @@ def before_removing(member_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:member_id>/remove")
 @requires(Permission.MANAGE_MEMBERS)
+@fresh
 def remove(member_id: UUID) -> ResponseReturnValue:
     """Take a member out of the workspace."""
     person, page = service.person(member_id, current()), "members/remove.html"

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from ....config.errors import NotFoundError
 from ....tenant_schema import tables
-from ....tenant_schema.queries import members, review
+from ....tenant_schema.queries import factors, members, review
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Role, may_grant, may_manage
@@ -34,7 +34,7 @@ class Person:
 def people(reader: CurrentMember) -> list[Person]:
     """All active members, by name."""
     conn = tenant.connection()
-    seen, protected = review.last_seen(conn), review.with_second_factor(conn)
+    seen, protected = review.last_seen(conn), factors.with_second_factor(conn)
     found = [_person(row, reader, seen.get(row.id), row.id in protected) for row in members.list_active(conn)]
     return sorted(found, key=lambda one: one.name.casefold())
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from ....config.errors import CallError, RefusedError, StaleVersionError
 from ....tenant_schema.queries import audit, invitations, members, sessions, transfers
 from ....tenant_schema.queries.transfers import Transfer
+from ...web import sessions as web_sessions
 from ...web import tenant
 from ...web.formats import day
 from ...web.member import CurrentMember
@@ -79,8 +80,8 @@ def start(actor: CurrentMember, to_id: UUID, *, stays_owner: bool, now: datetime
 def accept(member: CurrentMember, version: str, now: datetime) -> None:
     """Make `member` an Owner, and the giver an Admin unless they stay one, at once.
 
-    Raises `RefusedError` where nothing (any more) is offered to `member`, `StaleVersionError` where it is another offer
-    than the page showed.
+    Sessions that began with the old roles end, all but this one. Raises `RefusedError` where nothing (any more) is
+    offered to `member`, `StaleVersionError` where it is another offer than the page showed.
     """
     conn = tenant.connection()
     found = _must_be_offered(member, version, now)
@@ -91,6 +92,7 @@ def accept(member: CurrentMember, version: str, now: datetime) -> None:
     if transfers.accept(conn, found.id, member.id, now) is None:  # answered a moment ago, in another tab perhaps
         raise RefusedError(NONE_WAITS)
     _give(member, member.id, member.role, Role.OWNER)
+    web_sessions.rotate(end_others=True)
     if not found.stays_owner:
         _give(member, giver.id, Role.OWNER, Role.ADMIN)
         invitations.revoke_by(conn, giver.id)  # an Admin may not grant what these could

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from ....config.errors import CallError, RefusedError
 from ...web.member import current
 from ...web.permissions import Permission, requires
+from ...web.stepup import fresh
 from . import transfer
 
 blueprint = Blueprint("transfer", __name__, url_prefix="/transfer")
@@ -23,6 +24,7 @@ def page() -> ResponseReturnValue:
 
 @blueprint.post("")
 @requires(Permission.GOVERN)
+@fresh
 def start() -> ResponseReturnValue:
     """Offer the workspace to a member."""
     try:
@@ -54,6 +56,7 @@ def offer() -> ResponseReturnValue:
 
 @blueprint.post("/accept")
 @requires(Permission.USE)
+@fresh
 def accept() -> ResponseReturnValue:
     """Become an Owner."""
     transfer.accept(current(), request.form.get("version", ""), datetime.now(UTC))

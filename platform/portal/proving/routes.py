@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Unauthorized
 
 from ....tenant_schema.queries import audit
-from ...web import limits, stepup, tenant
+from ...web import limits, sessions, stepup, tenant
 from ...web.enrolment import before_enrolment
 from ...web.member import current, signed_in
 from ...web.permissions import Permission, public, requires
@@ -114,7 +114,7 @@ def step_up_now() -> ResponseReturnValue:
         tenant.keep()
         return _step_up_form(form.get("kept"), form.get("next"), WRONG_PROOF), 401
     service.forget_tries("step-up", member.id)
-    stepup.confirm(member, now)
+    sessions.step_up()
     audit.record(tenant.connection(), member.id, "session.stepped_up", "session", member.session_id)
     if stepup.kept_form(member, form.get("kept", ""), now):
         return redirect(url_for("proving.kept_form", kept=form["kept"]), 303)

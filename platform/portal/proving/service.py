@@ -8,9 +8,9 @@ from ....tenant_schema.queries import audit, factors, passkeys
 from ...web import limits, tenant
 from ...web.member import CurrentMember
 from ..access import service as access
+from ..alerts import Alert, tell
 from ..factors import ceremony
 from ..factors import service as enrolled
-from ..factors.notices import tell
 
 TRIES = ("5 per 5 minutes", "15 per hour", "30 per day")  # of one member: the wait grows with the tries
 
@@ -66,7 +66,7 @@ def note_failure(member_id: UUID, failures: int) -> None:
     """Write down that somebody knows the password and not the second factor, and tell the member the first time."""
     audit.record(tenant.connection(), member_id, "second_factor.failed", "member", member_id, {"try": failures})
     if failures == 1:
-        tell("SECOND_FACTOR_FAILED", member_id)
+        tell(Alert.SECOND_FACTOR_FAILED, member_id)
 
 
 def is_proved(member: CurrentMember, password: str, typed: str, answer: str, now: datetime) -> bool:

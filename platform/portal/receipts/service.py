@@ -12,10 +12,10 @@ from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import audit, receipts
 from ....tenant_schema.queries.receipts import Receipt
 from ....tenant_schema.tables import receipt as table
+from ...cards.masking import mask
 from ...keys.fields import FieldCipher
 from ...keys.receipts import ReceiptVault
 from ...web.member import CurrentMember
-from ..expenses.cards import mask_card_numbers
 from ..expenses.reach import viewer
 from . import files, workshop
 
@@ -92,7 +92,7 @@ def clean_name(file_name: str, media_type: str) -> str:
     last = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     printable = "".join(char for char in last if char.isprintable() and char not in '<>:"|?*')
     stem = PurePath(printable).stem.strip(" .") or "receipt"
-    return mask_card_numbers(stem)[:NAME_LENGTH] + SUFFIXES[media_type]
+    return mask(stem)[:NAME_LENGTH] + SUFFIXES[media_type]
 
 
 def find(conn: Connection, member: CurrentMember, receipt_id: UUID) -> Receipt:

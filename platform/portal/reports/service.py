@@ -17,11 +17,11 @@ from ....tenant_schema.queries import audit, expenses, reports, settings
 from ....tenant_schema.queries.expenses import EDITABLE, LockedExpense
 from ....tenant_schema.queries.reports import Report
 from ....tenant_schema.tables import report as table
+from ...cards.masking import mask
 from ...keys.fields import FieldCipher
 from ...web.formats import plural
 from ...web.member import CurrentMember
 from ...web.permissions import Permission, Role, Scope, allowed
-from ..expenses.cards import mask_card_numbers
 from .told import tell
 
 APPROVERS: Final = tuple(role.value for role in Role if allowed(role, Permission.APPROVE))
@@ -97,7 +97,7 @@ def send_back(
     conn: Connection, cipher: FieldCipher, member: CurrentMember, report_id: UUID, version: int, reason: str
 ) -> None:
     """Return a report with a reason; its expenses can be changed and submitted again."""
-    said = mask_card_numbers(reason.strip())
+    said = mask(reason.strip())
     if not said:
         raise CallError("Say what should be changed.", "reason")
     if len(said) > REASON_LENGTH:

@@ -10,6 +10,7 @@ from ....config.errors import CallError, RefusedError
 from ...api.scopes import READ_ONLY, ApiScope
 from ...web.member import current
 from ...web.permissions import Permission, requires
+from ...web.stepup import fresh
 from . import service
 
 blueprint = Blueprint("tokens", __name__, template_folder="templates", url_prefix="/settings/tokens")
@@ -27,6 +28,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/new")
 @requires(Permission.INTEGRATE)
+@fresh
 def new() -> ResponseReturnValue:
     """The form for a token, which only reads unless somebody chooses more."""
     return _form("", list(READ_ONLY), DEFAULT_DAYS, {})
@@ -34,6 +36,7 @@ def new() -> ResponseReturnValue:
 
 @blueprint.post("/new")
 @requires(Permission.INTEGRATE)
+@fresh
 def make() -> ResponseReturnValue:
     """Make a token and show it, this once."""
     name, scopes = request.form.get("name", ""), request.form.getlist("scopes")

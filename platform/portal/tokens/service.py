@@ -16,6 +16,7 @@ from ...api.scopes import ApiScope
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Role, may_manage
+from ..alerts import Alert, tell
 from ..expenses.cards import mask_card_numbers
 
 LIFETIMES: Final = (7, 30, 90, 365)  # days
@@ -72,6 +73,7 @@ def make(actor: CurrentMember, name: str, scopes: Collection[str], days: int | N
     )
     detail = {"scopes": list(chosen), "expires_at": expires_at.isoformat(timespec="seconds")}
     audit.record(conn, actor.id, "api_token.made", "api_token", row_id, detail)
+    tell(Alert.TOKEN_MADE, actor.id, which=f"“{shown}”")
     return NewToken(row_id, token, shown, chosen, expires_at)
 
 

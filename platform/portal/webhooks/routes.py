@@ -10,9 +10,10 @@ from flask.typing import ResponseReturnValue
 from ....config.errors import CallError
 from ....tenant_schema.tables import DELIVERY_STATES
 from ...web import limits, tenant
-from ...web.formats import plural
+from ...web.formats import plural, span
 from ...web.member import current
 from ...web.permissions import Permission, requires
+from ...web.stepup import fresh
 from ...webhooks.events import EVENTS
 from . import service
 
@@ -30,6 +31,7 @@ def index() -> ResponseReturnValue:
 
 @blueprint.get("/new")
 @requires(Permission.INTEGRATE)
+@fresh
 def new() -> ResponseReturnValue:
     """The form for an endpoint; every event is chosen."""
     return _form(None, "", "", list(EVENTS), {})
@@ -37,6 +39,7 @@ def new() -> ResponseReturnValue:
 
 @blueprint.post("/new")
 @requires(Permission.INTEGRATE)
+@fresh
 def add() -> ResponseReturnValue:
     """Add an endpoint and show its key, this once."""
     try:
@@ -80,6 +83,7 @@ def edit(endpoint_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:endpoint_id>/edit")
 @requires(Permission.INTEGRATE)
+@fresh
 def save(endpoint_id: UUID) -> ResponseReturnValue:
     """Save an endpoint."""
     service.find(endpoint_id, datetime.now(UTC))
@@ -94,6 +98,7 @@ def save(endpoint_id: UUID) -> ResponseReturnValue:
 
 @blueprint.post("/<uuid:endpoint_id>/rotate")
 @requires(Permission.INTEGRATE)
+@fresh
 def rotate(endpoint_id: UUID) -> ResponseReturnValue:
     """Make a new key and show it, this once."""
     secret = service.rotate(current(), endpoint_id, datetime.now(UTC))
@@ -157,8 +162,9 @@ def delivery(delivery_id: UUID) -> ResponseReturnValue:
     endpoint = service.find(one.endpoint_id, datetime.now(UTC))
     partial = request.headers.get("HX-Request") == "true" and "HX-History-Restore-Request" not in request.headers
     page = "webhooks/attempts.html" if partial else "webhooks/delivery.html"
-    soon = one.state == "waiting" and one.next_at - datetime.now(UTC) < timedelta(minutes=2) and not endpoint.paused_at
-    return render_template(page, one=one, attempts=attempts, body=body, endpoint=endpoint, soon=soon)
+    wait = max(one.next_at - datetime.now(UTC), timedelta(0))
+    soon = one.state == "waiting" and wait < timedelta(minutes=2) and not endpoint.paused_at
+    return render_template(page, one=one, attempts=attempts, body=body, endpoint=endpoint, soon=soon, wait=span(wait))
 
 
 @blueprint.post("/deliveries/<uuid:delivery_id>/replay")

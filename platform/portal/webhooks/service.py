@@ -156,10 +156,10 @@ def test(actor: CurrentMember, endpoint_id: UUID) -> UUID:
     if found.paused_at:
         raise RefusedError("This webhook is paused: resume it to send a test.")
     data = {"webhook_id": str(endpoint_id), "by": str(actor.id)}
-    events.write(conn, tenant.cipher(), events.TEST, data, [endpoint_id])
+    event_id = events.write(conn, tenant.cipher(), events.TEST, data, [endpoint_id])
     _note(actor, "tested", endpoint_id)
     wake_after_commit()
-    return queries.log(conn, endpoint_id, state=None, before=None, limit=1)[0].id
+    return queries.deliveries_of(conn, event_id)[0]
 
 
 def replay_one(actor: CurrentMember, delivery_id: UUID) -> None:

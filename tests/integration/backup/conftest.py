@@ -10,7 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import Connection, insert, select, text
 
 from strongroom.backup.scratch import ScratchPool
 from strongroom.config.settings import Settings, load_settings
@@ -85,6 +85,16 @@ class Workspace:
     def tenant(self) -> Tenant:
         with self.platform.control.connect() as conn:
             return tenants.by_id(conn, self.id)
+
+    def has_a_way_in(self, conn: Connection) -> bool:
+        """Whether a browser or a mail from before still opens something there, or counts as known."""
+        ways = (
+            select(t.session.c.id).where(t.session.c.revoked_at.is_(None)),
+            select(t.mail_link.c.id).where(t.mail_link.c.used_at.is_(None)),
+            select(t.challenge.c.id),
+            select(t.device.c.id),
+        )
+        return any(conn.execute(way).first() for way in ways)
 
     def spend(self, merchant: str) -> None:
         """Add one expense."""
@@ -182,11 +192,7 @@ def _fill(workspace: Workspace) -> None:
                 role="owner",
             )
         )
-        conn.execute(
-            insert(t.session).values(
-                id=new_uuid7(), token_hash=os.urandom(32), member_id=member_id, last_seen_at=datetime.now(UTC)
-            )
-        )
+        _be_signed_in(conn, member_id)
         invitation_id = new_uuid7()
         conn.execute(
             insert(t.invitation).values(
@@ -213,6 +219,17 @@ def _fill(workspace: Workspace) -> None:
                 preview_sha256=preview.sha256,
             )
         )
+
+
+def _be_signed_in(conn: Connection, member_id: UUID) -> None:
+    """A session on a known device, and what else a browser or a mail may hold for a while."""
+    now, device_id = datetime.now(UTC), new_uuid7()
+    soon = now + timedelta(minutes=30)
+    conn.execute(insert(t.device).values(id=device_id, member_id=member_id, token_hash=os.urandom(32)))
+    proof = {"member_id": member_id, "token_hash": os.urandom(32)}
+    conn.execute(insert(t.session).values(id=new_uuid7(), device_id=device_id, last_seen_at=now, **proof))
+    conn.execute(insert(t.challenge).values(id=new_uuid7(), purpose="second_factor", expires_at=soon, **proof))
+    conn.execute(insert(t.mail_link).values(id=new_uuid7(), purpose="reset", expires_at=soon, **proof))
 
 
 @pytest.fixture

@@ -1,9 +1,10 @@
 """One person is erased from a workspace that goes on, and is still gone after an older backup is restored."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import func, insert, select
+from sqlalchemy import Table, func, insert, select
 
 from strongroom.backup.clone import Wish, clone
 from strongroom.backup.erasure.forget import NAME as ERASED
@@ -16,6 +17,7 @@ from strongroom.platform.keys import FieldCipher
 from strongroom.platform.mail import outbox
 from strongroom.tenant_schema import tables as t
 from strongroom.tenant_schema.ids import new_uuid7
+from strongroom.tenant_schema.queries.sealed import sealed_columns, sealed_tables
 
 NAME, EMAIL = "Wilhelmina Canarius", "wilhelmina@canary.example"  # as in conftest.py
 
@@ -46,6 +48,7 @@ def office(platform, workspace):
                 accepted_at=datetime.now(UTC),
             )
         )
+        add_belongings(conn, cipher, workspace.member_id)
         outbox.queue(conn, cipher, EMAIL, "Join", "A link for you")
         outbox.queue(conn, cipher, "third@other.example", "Join", f"{NAME} invites you")
         outbox.queue(conn, cipher, "third@other.example", "News", "Nothing about anybody")
@@ -53,15 +56,50 @@ def office(platform, workspace):
     return workspace
 
 
+def add_belongings(conn, cipher: FieldCipher, member_id) -> None:
+    """One row of every kind that a person can have, and what programs were told of them."""
+    one, until = new_uuid7(), datetime.now(UTC) + timedelta(days=9)
+    mine = {"id": one, "member_id": member_id}
+    rows: list[tuple[Table, dict[str, Any]]] = [
+        (t.device, mine | {"token_hash": b"d", "user_agent": NAME, "country": "GB"}),
+        (t.session, mine | {"token_hash": b"s", "device_id": one, "country": "GB", "user_agent": NAME}),
+        (t.totp, mine | {"secret": NAME}),
+        (t.recovery_code, mine | {"code_hash": b"r"}),
+        (t.passkey, mine | {"credential_id": b"c", "public_key": b"k", "name": f"{NAME}'s telephone"}),
+        (t.challenge, mine | {"token_hash": b"c", "purpose": "step_up", "expires_at": until}),
+        (t.mail_link, mine | {"token_hash": b"l", "purpose": "reset", "expires_at": until}),
+        (t.permission_use, {"member_id": member_id, "permission": "x", "last_used_on": until}),
+        (t.card, mine | {"token": "card_canary", "brand": "Visa", "last_four": "4242"}),
+        (
+            t.api_token,
+            mine
+            | {"token_hash": b"t", "hint": "x", "name": NAME, "scopes": [], "expires_at": until}
+            | {"last_address": "192.0.2.1"},
+        ),
+        (
+            t.webhook_endpoint,
+            {"id": one, "url": "https://x", "description": NAME, "events": [], "secret": "s"}
+            | {"created_by": member_id},
+        ),
+    ]
+    for number, payload in enumerate(
+        [f'{{"email": "{EMAIL.upper()}"}}', '{"card": "card_canary"}', '{"card": "other"}']
+    ):
+        row = {"id": new_uuid7(), "source": "cards", "external_id": str(number), "payload": payload}
+        rows.append((t.incoming_event, row))
+    for number, body in enumerate([f'{{"name": "{NAME}"}}', "{}"]):
+        row = {"id": new_uuid7(), "api_token_id": one, "key_hash": bytes([number]), "request_hash": b"q", "status": 200}
+        rows.append((t.idempotency_key, row | {"body": body}))
+        rows.append((t.webhook_event, {"id": new_uuid7(), "type": "member.changed", "payload": body}))
+    for table, row in rows:
+        sealed = {c.name: cipher.seal(c, row["id"], row[c.name]) for c in sealed_columns(table) if c.name in row}
+        conn.execute(insert(table).values(row | sealed))
+
+
 def everything_about_people(workspace) -> str:
     """Every sealed value of the workspace, opened with its keys, and how members can sign in."""
     cipher = FieldCipher(workspace.platform.keys.tenant(workspace.id))
-    sealed = [
-        (table, column)
-        for table in (t.member, t.invitation, t.session, t.outbox, t.receipt)
-        for column in table.c
-        if column.type.__class__.__name__ == "Sealed"
-    ]
+    sealed = [(table, column) for table in sealed_tables() for column in sealed_columns(table)]
     found: list[str] = []
     with workspace.platform.registry.connect(workspace.tenant()) as conn, conn.begin():
         for table, column in sealed:
@@ -82,7 +120,19 @@ def assert_forgotten(workspace) -> None:
         assert [(row.address, row.user_agent) for row in sessions] == [(None, None)] * len(sessions)
         assert all(row.revoked_at for row in sessions)
         assert conn.scalar(select(func.count()).where(t.expense.c.member_id == workspace.member_id)) == 1
+        assert_nothing_left(conn, workspace.member_id)
     assert (one.state, one.password_hash, one.last_seen_at) == ("removed", None, None)
+
+
+def assert_nothing_left(conn, member_id) -> None:
+    """Of every table that says whose a row is, only records of the company and ended tokens may have rows."""
+    kept = {"expense", "report", "session", "api_token"}
+    for table in t.metadata.sorted_tables:
+        if "member_id" in table.c and table.name not in kept:
+            assert conn.execute(select(table).where(table.c.member_id == member_id)).all() == [], table.name
+    assert set(conn.scalars(select(t.session.c.country).where(t.session.c.member_id == member_id))) <= {None}
+    token = conn.execute(select(t.api_token.c.revoked_at, t.api_token.c.last_address)).one_or_none()
+    assert token is None or (token.revoked_at and token.last_address is None)
 
 
 def assert_known(workspace) -> None:
@@ -108,6 +158,15 @@ def test_a_forgotten_person_is_gone_and_the_records_stay(platform, office) -> No
     assert "canary" not in repr(rows), "the ledger holds ids only"
     with pytest.raises(NotFoundError, match="Nobody"):
         forget(platform, office.slug, EMAIL, "olga")
+
+
+def test_what_programs_were_told_of_others_stays(platform, office) -> None:
+    forget(platform, office.slug, EMAIL, "olga")
+    cipher, column = FieldCipher(platform.keys.tenant(office.id)), t.incoming_event.c.payload
+    with platform.registry.connect(office.tenant()) as conn, conn.begin():
+        rows = conn.execute(select(t.incoming_event.c.id, column).order_by(t.incoming_event.c.external_id)).all()
+        assert [cipher.open(column, row[0], row[1]) for row in rows] == ["{}", "{}", '{"card": "other"}']
+        assert conn.scalar(select(func.count()).select_from(t.webhook_event)) == 1
 
 
 def test_a_forgotten_person_stays_gone_when_an_older_backup_is_restored(platform, office) -> None:

@@ -246,7 +246,8 @@ def test_a_clone_is_a_workspace_of_its_own(platform, workspace) -> None:
     assert copy.member() == ("Wilhelmina Canarius", "wilhelmina@canary.example")
     assert copy.receipt()[1] == b"preview of " + copy.receipt()[0]
     with platform.registry.connect(made) as conn:
-        assert conn.scalar(select(func.count()).where(t.session.c.revoked_at.is_(None))) == 0
+        assert not workspace.has_a_way_in(conn)
+        assert conn.scalars(select(t.member.c.last_seen_at)).all() == [None]  # nobody has been there
         assert conn.scalar(select(func.count()).select_from(t.outbox)) == 1  # the new owner's letter, nobody else's
         open_ones = t.invitation.c.accepted_at.is_(None) & t.invitation.c.revoked_at.is_(None)
         assert conn.scalars(select(t.invitation.c.role).where(open_ones)).all() == ["owner"]

@@ -1,9 +1,13 @@
 """What nobody types: each is answered with a page that says what is wrong, never with a failure."""
 
+import re
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as some
 
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import categories
@@ -12,7 +16,16 @@ Portal = Any  # the class is in visitors.py
 Browser = Any
 
 STRANGE = ("\0", "a\0b", "9" * 40, "9" * 30, "1e400", "NaN", "١٢", "-0", "0001-01-01", "9999-12-31", "{}", "\r\nX: y")
-LONG = "x" * 100_000
+LONG = "x" * 50_000  # more than any field takes, less than a form may have
+NAMES = ("q", "next", "id", "page", "view", "state", "from", "after", "token", "receipt", "version", "download", "kept")
+BOUNDED = settings(
+    max_examples=2,
+    derandomize=True,  # the same examples every time
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +63,32 @@ def test_a_host_that_cannot_be_one_is_an_unknown_one(portal: Portal, host: str) 
     assert answer.status_code == 404
     assert "There is nothing here" in answer.text
     assert "Strict-Transport-Security" in answer.headers
+
+
+@pytest.mark.parametrize("application", ["workspace", "site"])
+def test_no_address_of_any_route_makes_it_fail(portal: Portal, browser: Browser, application: str) -> None:
+    inside = application == "workspace"
+    app = portal.app if inside else portal.app.extensions["strongroom_site"]
+    visitor = browser if inside else portal.client(None)
+    failed = list[str]()
+    for rule in {rule.rule for rule in app.url_map.iter_rules() if "GET" in (rule.methods or ())}:
+
+        @BOUNDED
+        @given(
+            part=some.text(max_size=40),
+            name=some.sampled_from(NAMES),
+            value=some.text(max_size=40),
+            rule=some.just(rule),
+        )
+        def look(part: str, name: str, value: str, *, rule: str) -> None:
+            path = re.sub(r"<[^>]+>", quote(part, safe="") or "x", rule)
+            uuids = re.sub(r"<uuid:[^>]+>", str(uuid4()), rule)
+            real = re.sub(r"<[^>]+>", quote(part, safe="") or "x", uuids)
+            for address in {path, real}:
+                for text in (value, STRANGE[len(part) % len(STRANGE)]):
+                    answer = visitor.client.get(address, base_url=visitor.base, query_string={name: [text, value]})
+                    if answer.status_code >= 500:
+                        failed.append(f"{address}?{name}={text!r}: {answer.status_code}")
+
+        look()
+    assert not failed, "\n".join(failed)

@@ -16,17 +16,36 @@ from pathlib import Path
 
 import pytest
 
+import strongroom
 from strongroom.config.settings import SETTINGS_FILE, load_settings
 from strongroom.platform.tenants.ids import new_id
 from strongroom.platform.web.listening import answers_proxy
-from strongroom.platform.web.tls import ensure_proxy_certificates, tls_files
+from strongroom.platform.web.tls import ensure_certificates, ensure_proxy_certificates, tls_files
 
 ECHO = Path(__file__).with_name("echo_worker.py")
 PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
 HOSTS = [f"tenant-{number}.localhost" for number in range(40)]
 
 
+SITE = Path(strongroom.__file__).parent / "config" / "deploy" / "nginx-site.conf"
+AROUND = """\
+pid "{folder}/nginx.pid";
+error_log stderr warn;
+events {{ }}
+http {{
+    access_log off;
+    client_body_temp_path "{folder}/temp";
+    proxy_temp_path "{folder}/temp";
+    fastcgi_temp_path "{folder}/temp";
+    uwsgi_temp_path "{folder}/temp";
+    scgi_temp_path "{folder}/temp";
+    include "{folder}/sites/strongroom.conf";
+}}
+"""
+
+
 def command_of(kind: str, configuration: Path):
+    kind = "nginx" if kind == "site" else kind
     program = str(shutil.which(kind, path=PLACES))
     arguments = {"nginx": ["-c", str(configuration), "-g", "daemon off;"], "haproxy": ["-W", "-f", str(configuration)]}
     return [program, *arguments[kind]]
@@ -94,7 +113,42 @@ class Edge:
         os.killpg(self.workers[index].pid, signal.SIGKILL)
         self.workers[index].wait()
 
+    def write_site(self):
+        """The site file of the deployment files, with this home's domain, ports and paths, inside another nginx."""
+        base, files = self.settings.https_port, tls_files(self.settings)
+        text = SITE.read_text()
+        for old, new in (
+            ("expenses.example/fullchain.pem", "x"),
+            ("expenses.example/privkey.pem", "x"),
+            ('"/etc/ssl/x"', f'"{files.server}"'),
+            ("/var/lib/strongroom/home/tls", str(files.server.parent)),
+            ("*.expenses.example", "*.localhost"),
+            ("expenses.example", "localhost"),
+            ("listen 443", f"listen 127.0.0.1:{base}"),
+            ("listen [::]:443", f"listen [::1]:{base}"),
+            ("listen 80", f"listen 127.0.0.1:{base + 1}"),
+            ("listen [::]:80", f"listen [::1]:{base + 1}"),
+            ("127.0.0.1:9500", f"127.0.0.1:{base + 2}"),
+            ("127.0.0.1:9501", f"127.0.0.1:{base + 3}"),
+        ):
+            assert old in text, old
+            text = text.replace(old, new)
+        folder = self.configuration.parent
+        (folder / "sites").mkdir()
+        (folder / "sites" / "strongroom.conf").write_text(text)
+        self.configuration.write_text(AROUND.format(folder=folder))
+
+    def start_site(self):
+        ensure_certificates(self.settings)
+        self.write_site()
+        with self.log.open("wb") as log:
+            self.proxy = self.stack.enter_context(running(*command_of(self.kind, self.configuration), stderr=log))
+        wait_for(self.answers, "the proxy does not answer")
+
     def start_proxy(self):
+        if self.kind == "site":
+            self.start_site()
+            return
         command = [sys.executable, "-P", "-m", "strongroom", "--home", self.settings.home, "proxy", "config", self.kind]
         subprocess.run([*command, "--output", self.configuration], check=True, capture_output=True, timeout=60)
         with self.log.open("wb") as log:
@@ -108,6 +162,7 @@ class Edge:
         return {(int(field["Uid"].split()[1]), int(field["Gid"].split()[1])) for field in children}
 
     def answers(self):
+        assert self.proxy.poll() is None, self.log.read_text()
         try:
             return self.ask(HOSTS[0])[0] == 200
         except OSError:

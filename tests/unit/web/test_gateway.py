@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from strongroom.platform.web import gateway
+from strongroom.platform.web import bodies, gateway
 from strongroom.platform.web.gateway import Gateway, Served
 from strongroom.platform.web.patience import Patience
 
@@ -63,7 +63,7 @@ def ask(pieces: list[bytes], *headers: tuple[str, str], **scope: Any) -> Transpo
     one = Gateway(Served(app, lambda _method, _host, _path: MOST), 1, Patience())
     asyncio.run(one.__rsgi__(Scope(Headers([("host", "acme.localhost"), *headers]), **scope), transport))
     assert not one.is_busy("203.0.113.9:4711")
-    assert one._held == 0  # pyright: ignore[reportPrivateUsage]  # nothing may be left behind
+    assert one._bodies.held == one._waiting == 0  # pyright: ignore[reportPrivateUsage]  # nothing may be left behind
     return transport
 
 
@@ -88,12 +88,12 @@ def test_of_a_body_that_is_too_large_nothing_is_kept_and_the_application_says_so
 
 
 def test_of_one_that_is_absurdly_large_nothing_is_waited_for() -> None:
-    transport = ask([], ("content-length", str(gateway.MOST_DISCARDED + 1)))
+    transport = ask([], ("content-length", str(bodies.MOST_DISCARDED + 1)))
     assert transport.seen[0]["body"] == b""
 
 
 def test_all_bodies_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gateway, "MOST_HELD", 100)
+    monkeypatch.setattr(bodies, "ROOM_OF_SMALL", (100, 100))
     transport = ask([b"x" * 60, b"x" * 60], ("content-length", "120"))
     assert transport.answered is not None
     assert transport.answered[0] == 503

@@ -1,0 +1,1 @@
+"""Payment cards: only token, brand and last four digits of one are kept, and numbers in free text are masked."""
