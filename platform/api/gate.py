@@ -30,6 +30,7 @@ USED_EVERY: Final = timedelta(minutes=1)  # a request writes that its token is i
 BAD_TOKENS: Final = "30 per minute"  # of one address, in one workspace
 NOT_ENROLLED: Final = "This workspace asks for a second factor, which this token’s member has yet to set up."
 SCOPE: Final = "strongroom_scope"  # attribute of a view: an ApiScope, or None where any token will do
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # a program proves nothing that a step-up would ask for
 
 View = TypeVar("View", bound=Callable[..., Any])
 
