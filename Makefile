@@ -18,10 +18,10 @@ REQUESTS ?= 1000000
 ROUNDS ?= 300
 SEED ?= 1
 # Debian packages whose programs some tests run for real; without them those tests are not collected, or use a stand-in.
-PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer age zstd
+PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer age zstd redis-server
 # What `make bench` sets ours beside; where one is missing, its row says so.
 RIVALS := postgresql pgbackrest barman restic gnupg
-ON_SERVERS := tests/integration/servers tests/integration/pooler tests/integration/proxy tests/integration/project tests/attack
+ON_SERVERS := $(addprefix tests/integration/,servers limits pooler proxy project) tests/attack
 
 # A clone that was moved or copied brings an environment that points elsewhere: make it again.
 ifneq "$(shell cat $(VENV)/.root 2>/dev/null)" "$(shell pwd)"
@@ -46,7 +46,7 @@ else
 	$(BIN)/python -m pytest tests/browser
 endif
 
-test-servers: $(DEV)  ## install Debian's PostgreSQL, pgBackRest, PgBouncer, nginx and HAProxy, and run the tests on them
+test-servers: $(DEV)  ## install Debian's PostgreSQL, pgBackRest, PgBouncer, nginx, HAProxy and Redis, and run the tests on them
 	@sh tests/install_servers.sh $(PACKAGES)
 	$(BIN)/python -m pytest -n $(WORKERS) $(ON_SERVERS)
 

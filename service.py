@@ -22,6 +22,7 @@ from .platform.console.invocation import Invocation
 from .platform.console.output import Output
 from .platform.control.platform import Platform, open_platform
 from .platform.jobs.worker import run_worker
+from .platform.limits.choice import check_storage
 from .platform.processes.running import held
 from .platform.processes.supervisor import Child, Supervisor
 from .platform.tenants import queries as tenants
@@ -65,6 +66,7 @@ def up(invocation: Invocation, data: Path | None, *, demo: bool, **ports: int | 
     check_home(settings.home)
     with held(settings), _supervisor() as supervisor:
         _check_ports(settings)
+        check_storage(settings)
         _prepare_home(settings, output)
         _start(supervisor, settings, "postgres", is_foundation=True)
         with EmbeddedServer(settings).session(), open_platform(settings) as platform:
@@ -93,6 +95,7 @@ def web(invocation: Invocation, **ports: int | None) -> None:
     require_initialised(settings)
     with EmbeddedServer(settings).session(), _supervisor() as supervisor:
         _check_ports(settings)
+        check_storage(settings)
         _start_web(supervisor, settings)
         supervisor.take_signals()
         invocation.output.say(_serving(settings))

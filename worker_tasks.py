@@ -9,6 +9,8 @@ _MODULES = (
     ".platform.webhooks.tasks",
     ".platform.payments.tasks",
     ".platform.portal.cardfeed.tasks",
+    ".platform.limits.tasks",
+    ".platform.portal.recovery.tasks",
     ".provisioning.tasks",
     ".backup.tasks",
     ".backup.archive.tasks",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from .errors import CallError, FailedError
 from .mail import check_mail
@@ -51,6 +52,7 @@ TEMPLATE = """\
 # cdn_address_header = "CF-Connecting-IP"
 # cdn_country_header = "CF-IPCountry"
 # rate_limit_storage = ""          # "" = the control database; or redis://… , valkey://…
+# rate_limit_password_file = ""    # a file of mode 0600 that holds its password
 # payment_secret_file = ""         # file of mode 0600: the payment processor's webhook secret (whsec_…)
 # spare_databases = 4              # finished databases that wait on each server for new workspaces; 0 = none
 # production = false
@@ -110,6 +112,7 @@ class Settings:
     cdn_address_header: str = "CF-Connecting-IP"
     cdn_country_header: str = "CF-IPCountry"
     rate_limit_storage: str = ""
+    rate_limit_password_file: str = ""
     payment_secret_file: str = ""
     web_workers: int = 2
     web_threads: int = 4
@@ -321,6 +324,7 @@ def _check_together(settings: Settings) -> None:
         if not low <= value <= high:
             raise CallError(f"The setting “{name}” must lie between {low} and {high}, not {value}.")
     _check_ports(settings)
+    _check_rate_limit_storage(settings.rate_limit_storage)
     _check_edge(settings)
     check_mail(settings)
     if settings.backup_root.is_relative_to(settings.home) or settings.home.is_relative_to(settings.backup_root):
@@ -329,6 +333,23 @@ def _check_together(settings: Settings) -> None:
         raise CallError("bcrypt_cost must be at least 12 in production.")
     if settings.production and not settings.disk_encryption_attested:
         raise CallError("Production needs encrypted disks: set disk_encryption_attested = true once they are.")
+
+
+_STORAGES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
+
+
+def _check_rate_limit_storage(address: str) -> None:
+    if not address:
+        return
+    try:
+        parts = urlsplit(address)
+        known, password = parts.scheme in _STORAGES, parts.password
+    except ValueError:
+        known, password = False, None
+    if password:
+        raise CallError("rate_limit_storage must not hold the password; put it into a file, rate_limit_password_file.")
+    if not known:
+        raise CallError("rate_limit_storage must begin with redis://, rediss://, valkey:// or valkeys://, or be empty.")
 
 
 def _check_edge(settings: Settings) -> None:

@@ -5,6 +5,7 @@ cannot bring an erased account back.
 """
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
@@ -296,8 +297,10 @@ fleet_migration = Table(
 rate_limit = Table(  # tries counted for a key; lost in a crash, which is all right
     "rate_limit",
     metadata,
-    Column("key", Text, primary_key=True),
-    Column("count", Integer, nullable=False),
+    Column("key", Text, primary_key=True),  # a keyed hash: it tells nobody whose tries they are
+    Column("hits", ARRAY(DateTime(timezone=True)), nullable=False, server_default=text("'{}'")),  # within a window
+    Column("count", Integer, nullable=False, server_default=text("0")),  # in a row, for waits that grow
+    _now("free_at"),  # when the next try may be made
     Column("expires_at", DateTime(timezone=True), nullable=False, index=True),
     prefixes=["UNLOGGED"],
 )

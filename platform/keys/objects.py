@@ -65,6 +65,11 @@ class ObjectFolder:
             raise KeyMissingError(f"The key store has no {kind} keys of that name: {name}.") from error
         return self._master.unwrap(kind, name, content, path)
 
+    def read_copy(self, kind: str, name: str) -> dict[str, Any]:
+        """Return the payload of the second copy. Raises `FileNotFoundError`, `VerificationError`, `RefusedError`."""
+        copy = self.copy_path(kind, name)
+        return self._master.unwrap(kind, name, read_private(copy), copy)
+
     def destroy(self, kind: str, name: str) -> None:
         """Remove the object and its copy; both are gone durably afterwards, and repeating it is harmless."""
         for path in (self.path(kind, name), self.copy_path(kind, name)):

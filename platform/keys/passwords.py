@@ -2,17 +2,22 @@
 
 The HMAC is 48 bytes, 64 in base64: below the 72 bytes at which bcrypt stops reading, and free of NUL. Whoever holds
 only the database lacks the pepper. `sr1` names this scheme, the pepper id the pepper, so both can be changed one day.
+
+A password is text in Unicode's form NFC (RFC 8265, 4.2.1, OpaqueString): keyboards compose the same letters in several
+ways. Not NFKC: that would make different passwords the same.
 """
 
 import base64
 import hmac
 import os
-from threading import BoundedSemaphore
+import unicodedata
+from collections.abc import Sequence
 
 import bcrypt
 
-from ...config.errors import CallError, UnavailableError
+from ...config.errors import CallError
 from .derive import derive
+from .hashing_room import HashingRoom
 
 SCHEME = "sr1"
 COST = 12
@@ -28,7 +33,7 @@ def concurrency() -> int:
     return max(1, (os.cpu_count() or 1) // 2)
 
 
-_hashing = BoundedSemaphore(concurrency())
+room = HashingRoom(concurrency())
 
 
 def hash_password(password: str, pepper: bytes, cost: int = COST) -> str:
@@ -41,17 +46,23 @@ def hash_password(password: str, pepper: bytes, cost: int = COST) -> str:
     return _hash(_peppered(password, pepper), pepper, cost)
 
 
-def verify_password(password: str, stored: str, pepper: bytes) -> bool:
-    """Tell whether `password` is the one behind `stored`; False for a hash of another scheme or pepper.
+def verify_password(password: str, stored: str, pepper: bytes, earlier: Sequence[bytes] = (), cost: int = COST) -> bool:
+    """Tell whether `password` is the one behind `stored`; False for a hash of another scheme or of a retired pepper.
 
-    Raises `CallError` for a password above 1 KiB, `UnavailableError` when too many others are hashing.
+    `earlier` are peppers that were replaced. It takes as long as a hash at `cost` whichever it was made with, so that
+    nobody sees from outside whose hash is an old one. Raises `CallError` for a password above 1 KiB, `UnavailableError`
+    when too many others are hashing.
     """
-    scheme, _, rest = stored.partition("$")
-    pepper_id, _, hashed = rest.partition("$")
-    secret = _peppered(password, pepper)
-    if (scheme, pepper_id) != (SCHEME, _pepper_id(pepper)):
+    peppers = {pepper_id(one): one for one in (pepper, *earlier)}
+    used, hashed = _parts(stored)
+    if used not in peppers or not _is_bcrypt(hashed):
+        dummy_verify(password, pepper, cost)
         return False
-    return hmac.compare_digest(_bcrypt(secret, hashed.encode()), hashed.encode())
+    secret = _peppered(password, peppers[used])
+    found = _bcrypt(secret, hashed.encode())
+    for lower in range(_cost_of(hashed), cost):  # 2^c and 2^c + 2^(c+1) + … + 2^(cost-1) are 2^cost rounds
+        _bcrypt(secret, bcrypt.gensalt(lower))
+    return hmac.compare_digest(found, hashed.encode())
 
 
 def dummy_verify(password: str, pepper: bytes, cost: int = COST) -> None:
@@ -59,25 +70,48 @@ def dummy_verify(password: str, pepper: bytes, cost: int = COST) -> None:
     _hash(_peppered(password, pepper), pepper, cost)
 
 
+def needs_renewal(stored: str, pepper: bytes, cost: int = COST) -> bool:
+    """Tell whether a hash was made with another pepper than the present one, or is cheaper than `cost`."""
+    used, hashed = _parts(stored)
+    return used != pepper_id(pepper) or not _is_bcrypt(hashed) or _cost_of(hashed) < cost
+
+
+def pepper_id(pepper: bytes) -> str:
+    """Return the eight hexadecimal digits that stand for a pepper in the hashes made with it."""
+    return derive(pepper, "pepper id", length=4).hex()
+
+
+def prefix_of(pepper: str) -> str:
+    """Return how each hash made with the pepper of this id begins."""
+    return f"{SCHEME}${pepper}$"
+
+
+def _parts(stored: str) -> tuple[str, str]:
+    """Pepper id and bcrypt hash; the id is empty for a hash of another scheme."""
+    scheme, _, rest = stored.partition("$")
+    used, _, hashed = rest.partition("$")
+    return (used, hashed) if scheme == SCHEME else ("", "")
+
+
+def _is_bcrypt(hashed: str) -> bool:
+    return hashed.startswith("$2b$") and hashed[4:6].isdecimal() and len(hashed) == 60
+
+
+def _cost_of(hashed: str) -> int:
+    return int(hashed[4:6])
+
+
 def _hash(secret: bytes, pepper: bytes, cost: int) -> str:
-    return f"{SCHEME}${_pepper_id(pepper)}${_bcrypt(secret, bcrypt.gensalt(cost)).decode()}"
+    return prefix_of(pepper_id(pepper)) + _bcrypt(secret, bcrypt.gensalt(cost)).decode()
 
 
 def _bcrypt(secret: bytes, salt: bytes) -> bytes:
-    if not _hashing.acquire(timeout=WAIT_SECONDS):
-        raise UnavailableError("Too many people are signing in right now; please try again.")
-    try:
+    with room.entered(WAIT_SECONDS):
         return bcrypt.hashpw(secret, salt)
-    finally:
-        _hashing.release()
 
 
 def _peppered(password: str, pepper: bytes) -> bytes:
-    content = password.encode("utf-8", "surrogatepass")
+    content = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
     if len(content) > LONGEST:
         raise CallError(f"The password is too long; the limit is {LONGEST} bytes.", field="password")
     return base64.b64encode(hmac.digest(pepper, content, "sha384"))
-
-
-def _pepper_id(pepper: bytes) -> str:
-    return derive(pepper, "pepper id", length=4).hex()

@@ -2,7 +2,7 @@
 
 import base64
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyrage
@@ -63,10 +63,11 @@ class TenantKeys:
 class PlatformKeys:
     """Secrets of the installation that belong to no tenant."""
 
-    pepper: bytes = field(repr=False)
+    pepper: bytes = field(repr=False)  # of new password hashes
     signing: bytes = field(repr=False)
     backup_identity: str = field(repr=False)  # age private key of the control database's backups
     backup_recipient: str
+    earlier_peppers: tuple[bytes, ...] = field(default=(), repr=False)  # of hashes not renewed yet, oldest first
 
     @classmethod
     def generate(cls) -> "PlatformKeys":
@@ -85,6 +86,7 @@ class PlatformKeys:
             "pepper": _text(self.pepper),
             "signing": _text(self.signing),
             "backup_identity": self.backup_identity,
+            "earlier_peppers": [_text(one) for one in self.earlier_peppers],
         }
 
     @classmethod
@@ -95,7 +97,20 @@ class PlatformKeys:
             signing=base64.b64decode(payload["signing"]),
             backup_identity=payload["backup_identity"],
             backup_recipient=_recipient(payload["backup_identity"]),
+            earlier_peppers=tuple(base64.b64decode(one) for one in payload.get("earlier_peppers", ())),
         )
+
+    def with_new_pepper(self) -> "PlatformKeys":
+        """The same with a fresh pepper; the present one becomes the latest of the earlier ones."""
+        return self.with_pepper(os.urandom(KEY_BYTES))
+
+    def with_pepper(self, pepper: bytes) -> "PlatformKeys":
+        """The same with this one as the present pepper."""
+        return replace(self, pepper=pepper, earlier_peppers=(*self.earlier_peppers, self.pepper))
+
+    def without_pepper(self, pepper: bytes) -> "PlatformKeys":
+        """The same without one of the earlier peppers."""
+        return replace(self, earlier_peppers=tuple(one for one in self.earlier_peppers if one != pepper))
 
 
 @dataclass(frozen=True, slots=True)

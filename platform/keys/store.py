@@ -80,6 +80,14 @@ class KeyStore:
         """Return the secrets that belong to no tenant."""
         return self._read("platform", PLATFORM_OBJECT, PlatformKeys.load)
 
+    def replace_platform(self, keys: PlatformKeys) -> None:
+        """Keep these instead of the secrets that belong to no tenant. For who holds the keys' lock."""
+        self._objects.replace("platform", PLATFORM_OBJECT, keys.payload())
+
+    def platform_copy(self) -> PlatformKeys:
+        """What the second copy holds. Raises `FileNotFoundError`, `VerificationError`, `RefusedError`."""
+        return PlatformKeys.load(self._objects.read_copy("platform", PLATFORM_OBJECT))
+
     def service_credential(self, role: str, server: str | None = None) -> DatabaseCredential:
         """Return the login of one of the platform's own roles, on the external `server` if named.
 

@@ -17,6 +17,7 @@ from flask_wtf import CSRFProtect
 from itsdangerous import URLSafeTimedSerializer
 
 from ..control.platform import Platform
+from ..keys import passwords
 from ..registry.hosts import is_site, workspace_of
 from . import (
     assets,
@@ -43,7 +44,7 @@ UPLOAD_LIMIT = uploads.UPLOAD
 FORM_LIMIT = 1024 * 1024  # of the fields that are not files
 NOWHERE = "unknown.invalid"  # RFC 2606: a host that is none; what an unknown one is called inside
 DOMAINS = (
-    *("access", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings"),
+    *("access", "recovery", "alerts", "dashboard", "expenses", "receipts", "reports", "members", "settings"),
     *("factors", "proving", "tokens", "webhooks", "cards", "cardfeed"),
 )
 SITE_DOMAINS = ("signup", "payments")
@@ -102,6 +103,7 @@ def new_app(platform: Platform, purpose: str) -> Flask:
         PREFERRED_URL_SCHEME="https",
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    passwords.room.admit(platform.settings.web_threads)
     for part in (uploads, errors, formats, security, assets, limits, compression):
         part.install(app)
     return app

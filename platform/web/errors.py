@@ -8,9 +8,10 @@ from flask import Flask, Response, g, make_response, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DBAPIError, OperationalError, PendingRollbackError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from werkzeug.exceptions import HTTPException, InternalServerError
+from werkzeug.exceptions import HTTPException, InternalServerError, TooManyRequests
 
 from ...config import errors
+from .formats import waiting
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def respond(error: Exception) -> Response:
     g.error = error  # `refusals` reads it
     page = page_for(error)
     reference = record(error) if page.status >= 500 else None
-    sentence = page.sentence or str(error)
+    sentence = how_long(error) if isinstance(error, TooManyRequests) else page.sentence or str(error)
     partial = request.headers.get("HX-Request") == "true"
     template = "errors/message.html" if partial else "errors/page.html"
     response = make_response(
@@ -111,10 +112,28 @@ def record(error: Exception) -> str:
     """Log `error` under a reference that the page shows, so that a customer can quote it."""
     reference = secrets.token_hex(4)
     if page_for(error) is BROKEN:
-        log.error("reference %s: %s %s", reference, request.method, request.path, exc_info=error)
+        log.error("reference %s: %s %s", reference, request.method, _place(), exc_info=error)
     else:
-        log.warning("reference %s: %s %s: %s", reference, request.method, request.path, type(error).__name__)
+        log.warning("reference %s: %s %s: %s", reference, request.method, _place(), type(error).__name__)
     return reference
+
+
+def _place() -> str:
+    """The request's path; of a link that opens something only its pattern, so that no log holds its token."""
+    rule = request.url_rule
+    secret = any(name.endswith("token") for name in request.view_args or {})
+    return rule.rule if rule and secret else request.path
+
+
+def seconds_to_wait(error: TooManyRequests) -> int:
+    """After how many seconds a repeat makes sense."""
+    wait = error.retry_after
+    return wait if isinstance(wait, int) else 60
+
+
+def how_long(error: TooManyRequests) -> str:
+    """The sentence of the page for too many tries, with the real wait."""
+    return f"Please wait {waiting(seconds_to_wait(error))}, then try again."
 
 
 def say_when_to_retry(error: Exception, response: Response) -> None:
@@ -123,5 +142,5 @@ def say_when_to_retry(error: Exception, response: Response) -> None:
         response.headers["Retry-After"] = str(error.retry_after)
     elif response.status_code == 503:
         response.headers["Retry-After"] = "30"
-    elif response.status_code == 429:
-        response.headers["Retry-After"] = "60"
+    elif isinstance(error, TooManyRequests):
+        response.headers["Retry-After"] = str(seconds_to_wait(error))

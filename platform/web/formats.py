@@ -71,6 +71,14 @@ def span(delta: timedelta) -> str:
     return f"{minutes // (24 * 60)} days"
 
 
+def waiting(seconds: int) -> str:
+    """`30 seconds`, `2 minutes`, `24 hours`: rounded up, so that who waits that long does not come too early."""
+    if seconds < 100:
+        return plural(seconds, "second")
+    minutes = -(-seconds // 60)
+    return plural(minutes, "minute") if minutes < 120 else plural(-(-minutes // 60), "hour")
+
+
 def size(count: int | None) -> str:
     """Bytes as a person reads them, decimal units: `1.4 MB`."""
     if count is None:

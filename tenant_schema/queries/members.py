@@ -25,6 +25,7 @@ class Member:
     approver_id: UUID | None
     created_at: datetime
     last_seen_at: datetime | None
+    email_index: bytes
 
 
 _MEMBER = select(
@@ -37,6 +38,7 @@ _MEMBER = select(
     member.c.approver_id,
     member.c.created_at,
     member.c.last_seen_at,
+    member.c.email_index,
 )
 _BY_ID = _MEMBER.where(member.c.id == bindparam("id"))
 _BY_EMAIL = _MEMBER.where(member.c.email_index == bindparam("email_index"))
@@ -56,6 +58,12 @@ _LOCK = (
     .with_for_update(key_share=True)
 )
 _SEEN = update(member).where(member.c.id == bindparam("member_id")).values(last_seen_at=bindparam("now"))
+
+_RENEW = (
+    update(member)
+    .where(member.c.id == bindparam("member_id"), member.c.password_hash == bindparam("old"))
+    .values(password_hash=bindparam("new"))
+)
 
 
 def by_id(conn: Connection, member_id: UUID) -> Member:
@@ -147,6 +155,19 @@ def set_password_hash(conn: Connection, member_id: UUID, password_hash: str) -> 
     _set(conn, member_id, password_hash=password_hash)
 
 
+def renew_password_hash(conn: Connection, member_id: UUID, old: str, new: str) -> None:
+    """Replace a hash by a newer one of the same password, unless another password was set meanwhile."""
+    conn.execute(_RENEW, {"member_id": member_id, "old": old, "new": new})
+
+
+def count_hashes(conn: Connection, prefix: str) -> int:
+    """Return how many who may sign in have a password hash that begins with `prefix`."""
+    mine = select(func.count()).where(
+        member.c.state == "active", member.c.password_hash.startswith(prefix, autoescape=True)
+    )
+    return conn.execute(mine).scalar_one()
+
+
 def seen(conn: Connection, member_id: UUID, now: datetime) -> None:
     """Note that the member was here at `now`."""
     conn.execute(_SEEN, {"member_id": member_id, "now": now})
@@ -162,5 +183,7 @@ def _set(conn: Connection, member_id: UUID, **values: object) -> None:
         raise NotFoundError("There is no such member in this workspace.")
 
 
-def _member(row: Row[UUID, bytes, bytes, str | None, str, str, UUID | None, datetime, datetime | None]) -> Member:
+def _member(
+    row: Row[UUID, bytes, bytes, str | None, str, str, UUID | None, datetime, datetime | None, bytes],
+) -> Member:
     return Member(*row)

@@ -4,20 +4,20 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import TooManyRequests
 
 from ....config.errors import CallError
 from ...web import limits, sessions, tenant
 from ...web.enrolment import before_enrolment
+from ...web.errors import how_long, seconds_to_wait
 from ...web.member import signed_in
 from ...web.permissions import Permission, public, requires
 from ..proving import pending
-from . import service
+from . import service, tries
 from .paths import local_path
 
 WRONG = "The e-mail address or the password is wrong."
-PER_ADDRESS = "30 per minute"
-PER_ACCOUNT = "10 per 5 minutes"
-PER_WORKSPACE = "120 per minute"
+PER_ADDRESS = "30 per minute"  # of tries with invitations
 
 blueprint = Blueprint("access", __name__, template_folder="templates")
 
@@ -36,14 +36,15 @@ def sign_in_now() -> ResponseReturnValue:
     """Check the e-mail address and password; then the session begins, or the second factor is asked for."""
     onward = local_path(request.form.get("next"))
     email, password = request.form.get("email", ""), request.form.get("password", "")
-    workspace, account = tenant.tenant().id, service.email_index(email).hex()
-    limits.hit(PER_WORKSPACE, "sign-in", workspace)
-    limits.hit(PER_ADDRESS, "sign-in", workspace, limits.address())
-    limits.hit(PER_ACCOUNT, "sign-in", workspace, account)
+    account = service.email_index(email).hex()
+    try:
+        tries.count(account)
+    except TooManyRequests as refused:
+        return _too_many(refused, email)
     member_id = service.check_credentials(email, password)
     if member_id is None:
         return _sign_in_form(onward, email, WRONG), 401
-    limits.forget(PER_ACCOUNT, "sign-in", workspace, account)
+    tries.succeeded(account)
     return pending.go_on(member_id, "password", onward)
 
 
@@ -84,6 +85,12 @@ def accept_invitation(token: str) -> ResponseReturnValue:
 
 def _sign_in_form(onward: str, email: str = "", error: str | None = None) -> str:
     return render_template("access/sign_in.html", next=onward, email=email, error=error)
+
+
+def _too_many(refused: TooManyRequests, email: str) -> ResponseReturnValue:
+    """The page for who has to wait, with the way round it that only the account's owner has."""
+    page = render_template("access/too_many.html", sentence=how_long(refused), email=email.strip())
+    return page, 429, {"Retry-After": str(seconds_to_wait(refused))}
 
 
 def _invitation_form(token: str, name: str = "", errors: dict[str, str] | None = None) -> ResponseReturnValue:

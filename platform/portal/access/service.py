@@ -13,7 +13,7 @@ from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import audit, invitations, members, tokens
 from ...cards.masking import mask
 from ...keys.emails import normalise_email
-from ...keys.passwords import dummy_verify, hash_password, verify_password
+from ...keys.passwords import dummy_verify, hash_password, needs_renewal, verify_password
 from ...web import refusals, tenant
 from ...web.permissions import Role
 from ...webhooks.prompt import announce
@@ -32,13 +32,23 @@ class Invited:
 
 def check_credentials(email: str, password: str) -> UUID | None:
     """The member with this e-mail address and password, or None. Takes as long when nobody has the address."""
-    platform = tenant.platform()
-    pepper = platform.keys.platform().pepper
+    keys, cost = tenant.platform().keys.platform(), tenant.platform().settings.bcrypt_cost
     found = members.by_email(tenant.connection(), email_index(email))
     if found is None or found.password_hash is None or found.state != "active":
-        dummy_verify(password, pepper, platform.settings.bcrypt_cost)
+        dummy_verify(password, keys.pepper, cost)
         return None
-    return found.id if verify_password(password, found.password_hash, pepper) else None
+    if not fits(password, found.password_hash):
+        return None
+    if needs_renewal(found.password_hash, keys.pepper, cost):
+        members.renew_password_hash(tenant.connection(), found.id, found.password_hash, hash_new(password))
+    return found.id
+
+
+def fits(password: str, stored: str) -> bool:
+    """Whether `password` is the one behind a stored hash, whichever pepper it was made with."""
+    platform = tenant.platform()
+    keys = platform.keys.platform()
+    return verify_password(password, stored, keys.pepper, keys.earlier_peppers, platform.settings.bcrypt_cost)
 
 
 def email_index(email: str) -> bytes:
@@ -67,10 +77,12 @@ def accept(token: str, name: str, password: str, now: datetime) -> UUID | None:
         return None
     email = _email_of(row)
     name = check_name(name)
-    check_password(password, email, tenant.tenant().name)
+    check_password(password, email, tenant.tenant().name, name)
     hashed = hash_new(password)
+    invitations.lock_for(conn, row.email_index)
     if invitations.accept(conn, token_hash(token), now) is None:  # somebody was faster with the same link
         return None
+    invitations.revoke_for(conn, row.email_index)  # another one of this address, sent at the same moment
     member_id = _join(email, name, hashed, row.role)
     audit.record(conn, member_id, "member.joined", "member", member_id, {"role": row.role})
     announce("member.joined", {"member_id": str(member_id), "role": row.role})

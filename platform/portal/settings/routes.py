@@ -15,8 +15,6 @@ from ...web.member import current
 from ...web.permissions import Permission, requires
 from . import places, queries, service
 
-PASSWORD_TRIES = "10 per 5 minutes"
-
 blueprint = Blueprint("settings", __name__, template_folder="templates", url_prefix="/settings")
 
 
@@ -51,12 +49,13 @@ def save_profile() -> ResponseReturnValue:
 @requires(Permission.USE)
 def save_password() -> ResponseReturnValue:
     """Change the member's own password; this browser gets a new session, the others end."""
-    limits.hit(PASSWORD_TRIES, "password", tenant.tenant().id, str(current().id))
+    limits.hit_growing("password", tenant.tenant().id, str(current().id))
     try:
         service.change_password(current(), request.form.get("old_password", ""), request.form.get("password", ""))
     except CallError as error:
         return _profile_form(current().name, {error.field or "password": str(error)}), 422
-    sessions.start(current().id)
+    limits.forget_growing("password", tenant.tenant().id, str(current().id))
+    sessions.rotate(end_others=True)
     flash("Your password is changed, and your other sessions have ended.")
     return redirect(url_for("settings.profile"), 303)
 

@@ -11,15 +11,16 @@ from ....config.errors import CallError
 from ....tenant_schema import tables
 from ....tenant_schema.queries import audit, members, sessions
 from ....tenant_schema.queries import settings as settings_queries
-from ...keys.passwords import verify_password
 from ...protection.policy import DAY, Policy
 from ...tenants import queries as tenants
 from ...tenants.slugs import check_name as check_workspace_name
 from ...web import tenant
 from ...web.formats import plural
 from ...web.member import CurrentMember
+from ..access import links
 from ..access import service as access
 from ..access.passwords import check_password
+from ..alerts import Alert, tell
 
 MAIN_CURRENCIES = (
     *("GBP", "EUR", "USD", "CHF", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "RON", "BGN", "TRY", "UAH", "ISK"),
@@ -39,12 +40,14 @@ def change_password(member: CurrentMember, old: str, new: str) -> None:
     """Change the member's own password and end the other sessions. Raises `CallError`."""
     conn = tenant.connection()
     stored = members.by_id(conn, member.id).password_hash
-    if stored is None or not verify_password(old, stored, tenant.platform().keys.platform().pepper):
+    if stored is None or not access.fits(old, stored):
         raise CallError("This is not your password.", "old_password")
-    check_password(new, member.email, tenant.tenant().name)
+    check_password(new, member.email, tenant.tenant().name, member.name)
     members.set_password_hash(conn, member.id, access.hash_new(new))
-    sessions.revoke_all(conn, member.id)
+    sessions.revoke_all(conn, member.id, keep=member.session_id)
+    links.end(conn, member.id, *links.ONE_AT_A_TIME)
     audit.record(conn, member.id, "member.password_changed", "member", member.id)
+    tell(Alert.PASSWORD_CHANGED, member.id)
 
 
 def currencies() -> list[tuple[str, str]]:

@@ -14,6 +14,8 @@
     const opener = hit("[data-dialog]");
     if (opener) $(opener.dataset.dialog)?.showModal();
     if (hit("[data-close]") || event.target instanceof HTMLDialogElement) hit("dialog")?.close();
+    const revealer = hit("[data-reveal]");
+    if (revealer) reveal(revealer);
     const copier = hit("[data-copy]");
     if (copier) copy(copier);
     $$("details[data-menu][open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
@@ -70,6 +72,14 @@
     if (open) $(".sidebar a")?.focus();
   }
 
+  function reveal(button) {
+    const input = $(button.dataset.reveal);
+    const shown = input.type === "password";
+    input.type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(shown));
+    input.focus();
+  }
+
   async function copy(button) {
     const source = $(button.dataset.copy);
     const text = source.value ?? source.textContent.trim();
@@ -108,6 +118,8 @@
 
   markTheme();
   tidyToasts();
+  $$("[data-reveal]").forEach((button) => { button.hidden = false; });
+  document.addEventListener("submit", () => $$("[data-reveal]").forEach((button) => { $(button.dataset.reveal).type = "password"; }));
   $(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
   document.addEventListener("htmx:afterSwap", tidyToasts);
 })();

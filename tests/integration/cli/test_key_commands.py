@@ -1,12 +1,17 @@
 """`key rotate` replaces a login under the requests that use it, and says so to the operators' audit."""
 
+import base64
 import threading
 
 import psycopg
 import pytest
 
 from strongroom.platform.audit import queries as audit
+from strongroom.platform.keys import FieldCipher, hash_password, verify_password
 from strongroom.platform.servers import queries as servers
+from strongroom.tenant_schema.ids import new_uuid7
+from strongroom.tenant_schema.queries import members
+from strongroom.tenant_schema.tables import member
 
 
 @pytest.fixture
@@ -56,8 +61,60 @@ def test_requests_go_on_and_the_old_login_is_refused(as_json, platform, tenant, 
 
 def test_a_wrong_call_is_one_sentence(strongroom) -> None:
     code, out, err = strongroom("key", "rotate")
-    assert (code, out, "SLUG" in err, len(err.splitlines())) == (2, "", True, 1)
+    assert (code, out, "--pepper" in err, len(err.splitlines())) == (2, "", True, 1)
     assert strongroom("key", "rotate", "nobody-has-this")[0] == 3
+
+
+def test_a_fresh_pepper_leaves_the_earlier_one_until_it_is_retired(as_json, strongroom, platform, tenant) -> None:
+    before = as_json("key", "rotate", "--pepper")[1]["pepper"]  # one that no other test's members have
+    stored = hash_password("correct horse", platform.keys.platform().pepper, 4)
+    put_member(platform, tenant, stored)
+    code, row = as_json("key", "rotate", "--pepper")
+    assert (code, row["earlier_peppers"][-1]) == (0, before)
+    assert row["pepper"] != before
+    status = as_json("key", "status", "--members")[1]
+    assert (status["pepper"], status["earlier_peppers"]) == (row["pepper"], row["earlier_peppers"])
+    assert status["members_of_earlier_peppers"][before] == 1
+    code, _, err = strongroom("key", "rotate", "--retire-pepper", before)
+    assert (code, "choose a new password" in err) == (2, True)
+    keys = platform.keys.platform()
+    assert verify_password("correct horse", stored, keys.pepper, keys.earlier_peppers, 4)
+    code, row = as_json("key", "rotate", "--retire-pepper", before, "--yes")
+    assert (code, before in row["earlier_peppers"]) == (0, False)
+    keys = platform.keys.platform()
+    assert not verify_password("correct horse", stored, keys.pepper, keys.earlier_peppers, 4)
+    with platform.control.connect() as conn:
+        assert {entry.action for entry in audit.newest(conn, 2)} == {"keys.pepper_rotated", "keys.pepper_retired"}
+
+
+def test_no_pepper_is_printed(strongroom, platform) -> None:
+    said = str([strongroom("key", "rotate", "--pepper"), strongroom("-v", "key", "status")])
+    keys = platform.keys.platform()
+    for secret in (keys.pepper, *keys.earlier_peppers):
+        assert base64.b64encode(secret).decode() not in said and secret.hex() not in said
+
+
+@pytest.mark.parametrize("more", [["--pepper"], ["--retire-pepper", "00000000"]])
+def test_one_thing_is_rotated_at_a_time(strongroom, more) -> None:
+    assert strongroom("key", "rotate", "acme", *more)[0] == 2
+
+
+def test_a_pepper_that_is_none_is_named(strongroom) -> None:
+    assert strongroom("key", "rotate", "--retire-pepper", "00000000", "--yes")[0] == 3
+
+
+def put_member(platform, tenant, stored) -> None:
+    cipher, row_id = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7()
+    with platform.registry.connect(tenant) as conn, conn.begin():
+        members.insert(
+            conn,
+            id=row_id,
+            email=cipher.seal(member.c.email, row_id, "ada@x.example"),
+            email_index=cipher.blind(member.c.email_index, "ada@x.example"),
+            name=cipher.seal(member.c.name, row_id, "Ada"),
+            password_hash=stored,
+            role="member",
+        )
 
 
 def test_its_help_has_an_example(strongroom) -> None:

@@ -2,7 +2,7 @@
 
 from flask import request
 
-from strongroom.platform.portal.access.routes import PER_ADDRESS
+from strongroom.platform.portal.access.tries import PER_ADDRESS
 
 
 def test_a_caller_that_claims_another_address_each_time_is_limited_all_the_same(portal):

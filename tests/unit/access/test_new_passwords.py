@@ -8,7 +8,7 @@ from strongroom.platform.portal.access.paths import local_path
 
 
 @pytest.mark.parametrize(
-    "password", ["correct horse battery", "ÄÖÜ ist auch ein Wort", "k7#kz!91pq-x", "🐴🔋📎🐴🔋📎🐴🔋📎🐴🔋🐄"]
+    "password", ["correct horse battery", "ÄÖÜ ist auch ein Wort", "k7#kz!91pq-x", "🐴🔋📎🎈🧭🪁🍐🥁🛶🦉🧵🪴"]
 )
 def test_long_ones_are_accepted(password: str) -> None:
     check_password(password, "olga@acme.example", "Acme")

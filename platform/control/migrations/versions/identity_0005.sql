@@ -5,7 +5,9 @@ UPDATE plan SET requires_second_factor = true WHERE id = 'team';
 
 CREATE UNLOGGED TABLE rate_limit (
     key TEXT NOT NULL,
-    count INTEGER NOT NULL,
+    hits TIMESTAMP WITH TIME ZONE[] DEFAULT '{}' NOT NULL,
+    count INTEGER DEFAULT 0 NOT NULL,
+    free_at TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
     CONSTRAINT pk_rate_limit PRIMARY KEY (key)
 );
