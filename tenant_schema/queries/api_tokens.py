@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, exists, func, select, update
+from sqlalchemy import Connection, bindparam, exists, func, or_, select, update
 from sqlalchemy import insert as insert_into
 
 from ..tables import api_token, member
@@ -92,6 +92,13 @@ _TOUCH = (
     .where(_T.id == bindparam("token_id"))
     .values(last_used_at=bindparam("now"), last_address=bindparam("address"))
 )
+_FORGET_ADDRESSES = (
+    update(api_token)
+    .where(
+        _T.last_address.is_not(None), or_(_T.revoked_at < bindparam("ended_at"), _T.expires_at < bindparam("ended_at"))
+    )
+    .values(last_address=None)
+)
 _UNREVOKED = update(api_token).where(_T.revoked_at.is_(None)).values(revoked_at=func.now())
 _REVOKE = _UNREVOKED.where(_T.id == bindparam("token_id"))
 _REVOKE_ALL = _UNREVOKED.where(_T.member_id == bindparam("owner_id"))
@@ -155,3 +162,8 @@ def revoke(conn: Connection, token_id: UUID) -> bool:
 def revoke_all(conn: Connection, member_id: UUID) -> int:
     """End all tokens of a member; return how many."""
     return conn.execute(_REVOKE_ALL, {"owner_id": member_id}).rowcount
+
+
+def forget_addresses(conn: Connection, before: datetime) -> int:
+    """Forget where the tokens were used that ended before then; return how many. Their hashes stay, to be known by."""
+    return conn.execute(_FORGET_ADDRESSES, {"ended_at": before}).rowcount

@@ -21,7 +21,7 @@ from strongroom.platform.web.permissions import Permission, public, requires
 
 DOCUMENT = "/api/v1/openapi.json"
 BOUNDED = settings(
-    max_examples=14,
+    max_examples=10,
     derandomize=True,  # the same examples every time
     database=None,
     deadline=None,

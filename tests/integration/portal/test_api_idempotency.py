@@ -16,7 +16,7 @@ from strongroom.platform.api import idempotency, upkeep
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.permissions import Role
-from strongroom.tenant_schema.tables import expense, idempotency_key, receipt
+from strongroom.tenant_schema.tables import api_token, expense, idempotency_key, receipt
 
 PATH = "/api/v1/expenses"
 
@@ -130,6 +130,22 @@ def test_after_a_day_it_is_forgotten(office: Office) -> None:
         held = select(func.count()).where(idempotency_key.c.api_token_id == program.token_id)
         assert conn.scalar(held) == 1
     assert keyed(program, body, "fresh").json["id"] == fresh
+
+
+def test_where_an_ended_token_was_used_is_forgotten_after_a_month(office: Office) -> None:
+    ended, live = office.program(), office.program()
+    for program in (ended, live):
+        program.get("/api/v1/me")
+    now = datetime.now(UTC)
+    with office.database() as conn:
+        long_ago = now - timedelta(days=30, seconds=1)
+        conn.execute(update(api_token).where(api_token.c.id == ended.token_id).values(revoked_at=long_ago))
+    upkeep.forget_answers_of(office.platform, office.tenant, now)
+    with office.database() as conn:
+        rows = conn.execute(select(api_token.c.id, api_token.c.last_address))
+        addresses = {row.id: row.last_address for row in rows}
+    assert addresses[ended.token_id] is None
+    assert addresses[live.token_id] is not None
 
 
 def test_the_kept_answer_is_sealed(office: Office) -> None:
