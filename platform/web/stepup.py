@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
+from ...config.errors import VerificationError
 from ...tenant_schema import tables
 from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import challenges as queries
@@ -72,7 +73,10 @@ def kept_form(member: CurrentMember, token: str, now: datetime) -> KeptForm | No
     row = queries.find(tenant.connection(), challenges.hash_of(token), PURPOSE, now)
     if row is None or row.member_id != member.id or row.content is None:
         return None
-    known = json.loads(tenant.cipher().open(tables.challenge.c.content, row.id, row.content))
+    try:
+        known = json.loads(tenant.cipher().open(tables.challenge.c.content, row.id, row.content))
+    except VerificationError:  # the token is that of a passkey's challenge
+        return None
     return KeptForm(known["action"], [(name, value) for name, value in known["fields"]], known["page"])
 
 

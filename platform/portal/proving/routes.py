@@ -2,12 +2,12 @@
 
 from datetime import UTC, datetime
 
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Unauthorized
 
 from ....tenant_schema.queries import audit
-from ...web import limits, sessions, stepup, tenant
+from ...web import challenges, limits, sessions, stepup, tenant
 from ...web.enrolment import before_enrolment
 from ...web.member import current, signed_in
 from ...web.permissions import Permission, public, requires
@@ -154,9 +154,11 @@ def _second_form(onward: str, now: datetime, error: str | None = None) -> Respon
 
 def _begin_again(onward: str) -> ResponseReturnValue:
     """To the sign-in form; who had a half-done sign-in is told that it has ended."""
+    response = make_response(redirect(url_for("access.sign_in", next=None if onward == "/" else onward), 303))
     if pending.COOKIE in request.cookies:
         flash(LATE, "error")
-    return redirect(url_for("access.sign_in", next=None if onward == "/" else onward), 303)
+        challenges.take_back(response, pending.COOKIE)
+    return response
 
 
 def _step_up_form(kept: str | None, onward: str | None, error: str | None = None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from account_holders import PASSWORD, SESSION, Person, Window, Workspace
-from factor_holders import Clock, add_passkey, enrol_app, events, give_codes, grow_old, options, origin_of
+from factor_holders import CEREMONY, Clock, add_passkey, enrol_app, events, give_codes, grow_old, options, origin_of
 from werkzeug.test import TestResponse
 
 from strongroom.platform.tenants.records import Tenant
@@ -159,3 +159,9 @@ def test_it_leads_to_no_other_site(olga: Person, onward: str) -> None:
     window = stale(olga)
     assert prove(window, password=PASSWORD, next=onward).location == "/"
     assert "evil" not in window.get("/step-up", Referer=onward).text
+
+
+def test_the_challenge_of_a_passkey_is_no_kept_form(olga: Person) -> None:
+    window = olga.sign_in()
+    options(window, "/step-up/passkey", "/step-up")
+    assert window.get(f"/step-up/form?kept={window.cookie(CEREMONY)}").location == "/"
