@@ -16,7 +16,7 @@ from strongroom.platform.web.tls import tls_files
 
 def accept(page: Page, name: str) -> None:
     page.get_by_label("Your name").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Join the workspace").click()
     expect(page.get_by_role("heading", level=1, name="Dashboard")).to_be_visible()
     expect(page.locator(".sidebar-member")).to_contain_text("Owner")

@@ -25,7 +25,7 @@ def test_a_wrong_password_says_so_and_keeps_the_address(visitors: Visitors, watc
     sign_in(page, workspace.email(Role.OWNER), "not the password")
     expect(page.get_by_role("alert")).to_have_text("The e-mail address or the password is wrong.")
     expect(page.get_by_label("E-mail")).to_have_value(workspace.email(Role.OWNER))
-    expect(page.get_by_label("Password")).to_be_focused()
+    expect(page.get_by_label("Password", exact=True)).to_be_focused()
     sign_in(page, workspace.email(Role.OWNER))
     expect(page.get_by_role("heading", level=1, name="Dashboard")).to_be_visible()
 

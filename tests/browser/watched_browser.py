@@ -127,7 +127,7 @@ class Visitors:
 def sign_in(page: Page, email: str, password: str = PASSWORD) -> None:
     """Fill in the sign-in form that `page` shows, and send it."""
     page.get_by_label("E-mail").fill(email)
-    page.get_by_label("Password").fill(password)
+    page.get_by_label("Password", exact=True).fill(password)
     page.get_by_role("button", name="Sign in", exact=True).click()
 
 
