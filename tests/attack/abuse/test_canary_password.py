@@ -10,7 +10,7 @@ from recovery_mail import asked_link
 from strongroom.platform.portal.access import service
 from strongroom.platform.web.permissions import Role
 
-Portal = Any  # the fixture's class, in tests/integration/portal/conftest.py
+Portal = Any  # the class of the fixture, account_holders.Portal
 W = "cedar"
 CANARY = "zanzibar-canary-horologist-42"
 

@@ -10,7 +10,7 @@ from work_done import Work, counted, without_chance
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import members
 
-Portal = Any  # the fixture's class, in tests/integration/portal/conftest.py
+Portal = Any  # the class of the fixture, account_holders.Portal
 W = "maple"
 UNKNOWN = "nobody@people.example"
 

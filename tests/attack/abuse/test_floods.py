@@ -11,7 +11,7 @@ from work_done import counted
 from strongroom.platform.keys import passwords
 from strongroom.platform.web.permissions import Role
 
-Portal = Any  # the fixture's class, in tests/integration/portal/conftest.py
+Portal = Any  # the class of the fixture, account_holders.Portal
 W = "rowan"
 
 

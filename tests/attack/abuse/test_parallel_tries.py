@@ -17,7 +17,7 @@ from strongroom.platform.portal.access.tries import PER_ADDRESS
 from strongroom.platform.web.app import create_app
 from strongroom.platform.web.permissions import Role
 
-Portal = Any  # the fixture's class, in tests/integration/portal/conftest.py
+Portal = Any  # the class of the fixture, account_holders.Portal
 W = "linden"
 NEW = "marmalade under seven bridges"
 
