@@ -40,5 +40,5 @@ def test_a_workspace_changes_its_owner_when_both_have_agreed(workspace: Workspac
     taker.get_by_role("button", name="Accept").click()
     expect(taker.get_by_text("You are now an Owner")).to_be_visible()
     with workspace.database() as conn:
-        roles = dict(conn.execute(select(member.c.id, member.c.role)).tuples())
+        roles = {row.id: row.role for row in conn.execute(select(member.c.id, member.c.role))}
     assert (roles[workspace.people[Role.ADMIN]], roles[workspace.people[Role.OWNER]]) == ("owner", "admin")
