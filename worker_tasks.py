@@ -4,13 +4,13 @@ from importlib import import_module
 
 _MODULES = (
     ".platform.mail.delivery",
-    ".platform.limits.tasks",
-    ".platform.portal.recovery.tasks",
     ".platform.portal.access.upkeep",
     ".platform.api.upkeep",
     ".platform.webhooks.tasks",
     ".platform.payments.tasks",
     ".platform.portal.cardfeed.tasks",
+    ".platform.limits.tasks",
+    ".platform.portal.recovery.tasks",
     ".provisioning.tasks",
     ".backup.tasks",
     ".backup.archive.tasks",

@@ -34,9 +34,9 @@ def adapt_copy(
 ) -> str:
     """Make a copy another tenant's: sealed anew under that tenant's keys, without sessions, invitations and mail.
 
-    Nobody has signed in there yet, and no device, API token or link in a mail is known. Its webhooks are paused, and its
-    card feed has ended: the receivers and the processor know the original. `origin` says in the audit log what it is a
-    copy of; `reseal_all` does the sealing. Members keep their passwords. Returns the schema revision. Raises
+    Nobody has signed in there yet, and no device, API token or link in a mail is known. Its webhooks are paused, and
+    its card feed has ended: receivers and processor know the original. `origin` says in the audit log what it is a copy
+    of; `reseal_all` does the sealing. Members keep their passwords. Returns the schema revision. Raises
     `VerificationError` if a value does not open.
     """
     revision = _at_newest(conn, owner)

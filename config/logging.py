@@ -24,6 +24,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, flags, replacement in (
         (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL, REDACTED),
         (r"AGE-SECRET-KEY-1[0-9A-Z]+", re.IGNORECASE, REDACTED),
+        (r"\b(?:srt|whsec)_[0-9A-Za-z+/=_-]{20,}", 0, REDACTED),  # tokens of the API, secrets of webhooks
         (r"strongroom-master-key-\d+ \S+", 0, REDACTED),
         (r"SCRAM-SHA-256\$\S+", 0, REDACTED),
         (r"(?:sr\d+)?\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}", 0, REDACTED),

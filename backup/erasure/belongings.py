@@ -19,7 +19,7 @@ def erase(conn: Connection, cipher: FieldCipher, member_id: UUID) -> None:
     """Remove a member's devices, factors, cards, tokens; take their words out of what stays."""
     cards = belongings.card_tokens(conn, member_id)
     events = set(belongings.events_of(conn, member_id)) | set(_mentioning(conn, cipher, _EVENT, cards))
-    _overwrite(conn, cipher, _EVENT, events)
+    _empty_events(conn, cipher, events)
     belongings.remove(conn, member_id)
     for column, row_id in belongings.named_by(conn, member_id):
         belongings.rewrite(conn, column, [{"row_id": row_id, "value": cipher.seal(column, row_id, NAMELESS)}])
@@ -29,7 +29,7 @@ def erase_mentions(conn: Connection, cipher: FieldCipher, words: Collection[str]
     """Remove what programs were sent or have answered with one of the words in it; empty what a card feed has sent."""
     for column in belongings.MENTIONING:
         belongings.remove_rows(conn, column, _mentioning(conn, cipher, column, words))
-    _overwrite(conn, cipher, _EVENT, _mentioning(conn, cipher, _EVENT, words))
+    _empty_events(conn, cipher, _mentioning(conn, cipher, _EVENT, words))
 
 
 def _mentioning(conn: Connection, cipher: FieldCipher, column: Column[Any], words: Collection[str]) -> list[UUID]:
@@ -50,6 +50,7 @@ def _escaped(word: str) -> str:
     return json.dumps(word)[1:-1]
 
 
-def _overwrite(conn: Connection, cipher: FieldCipher, column: Column[Any], ids: Collection[UUID]) -> None:
-    rows = [{"row_id": row_id, "value": cipher.seal(column, row_id, "{}")} for row_id in ids]
-    belongings.rewrite(conn, column, rows)
+def _empty_events(conn: Connection, cipher: FieldCipher, ids: Collection[UUID]) -> None:
+    """The row stays: the same event, sent again, is still known."""
+    belongings.rewrite(conn, _EVENT, [{"row_id": one, "value": cipher.seal(_EVENT, one, "{}")} for one in ids])
+    belongings.settle(conn, ids)

@@ -27,11 +27,10 @@ from .scopes import ApiScope
 
 REALM: Final = "Strongroom API"
 USED_EVERY: Final = timedelta(minutes=1)  # a request writes that its token is in use at most this often
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 BAD_TOKENS: Final = "30 per minute"  # of one address, in one workspace
 NOT_ENROLLED: Final = "This workspace asks for a second factor, which this token’s member has yet to set up."
 SCOPE: Final = "strongroom_scope"  # attribute of a view: an ApiScope, or None where any token will do
-_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+_LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)  # a program proves nothing that a step-up would ask for
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -145,7 +144,7 @@ def _member_of(presented: str | None, now: datetime) -> CurrentMember | None:
         name=cipher.open(tables.member.c.name, row.member_id, row.name),
         email=cipher.open(tables.member.c.email, row.member_id, row.email),
         session_id=row.id,  # what the member is here by
-        signed_in_at=datetime.min.replace(tzinfo=UTC),  # a program proves nothing that a step-up would ask for
+        signed_in_at=_LONG_AGO,
         stepped_up_at=None,
     )
 

@@ -50,6 +50,11 @@ def _number(pattern: str, example: str, about: str, **more: Any) -> Words:
     return Words(validate=shape, metadata=described, **more)
 
 
+def _several(one: fields.Field[Any], about: str) -> Any:
+    """A parameter that may be given several times."""
+    return fields.List(one, validate=Length(max=MOST_FILTERS), metadata={"description": f"{about} Can be repeated."})
+
+
 class Strict(Schema):
     """A schema for what comes in."""
 
@@ -86,9 +91,9 @@ class ExpenseQuery(PageQuery):
     """Which expenses. Values of one kind add up, kinds narrow down."""
 
     q = Words(validate=Length(max=200), metadata={"description": "Part of the merchant's name."})
-    category_id = fields.List(_id(), validate=Length(max=MOST_FILTERS))
-    member_id = fields.List(_id(), validate=Length(max=MOST_FILTERS))
-    state = fields.List(fields.String(validate=OneOf(SHOWN_STATES)), validate=Length(max=MOST_FILTERS))
+    category_id = _several(_id(), "Of one of these categories.")
+    member_id = _several(_id(), "Of one of these members.")
+    state = _several(fields.String(validate=OneOf(SHOWN_STATES)), "In one of these states.")
     since = fields.Date(metadata={"description": "First day."})
     until = fields.Date(metadata={"description": "Last day."})
     least = _number(_DECIMAL, "10", "Smallest amount, in the workspace's currency.")
@@ -98,9 +103,9 @@ class ExpenseQuery(PageQuery):
 class ReportQuery(PageQuery):
     """Which reports."""
 
-    state = fields.List(fields.String(validate=OneOf(REPORT_STATES)), validate=Length(max=MOST_FILTERS))
-    payment = fields.List(fields.String(validate=OneOf(PAYMENT_STATES)), validate=Length(max=MOST_FILTERS))
-    member_id = fields.List(_id(), validate=Length(max=MOST_FILTERS))
+    state = _several(fields.String(validate=OneOf(REPORT_STATES)), "In one of these states.")
+    payment = _several(fields.String(validate=OneOf(PAYMENT_STATES)), "Paid, due to be paid, or neither.")
+    member_id = _several(_id(), "Of one of these members.")
 
 
 class ExpenseChange(Strict):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, cast
 
 from ...config.errors import CallError
-from ..portal.expenses.cards import mask_card_numbers
+from ..cards.masking import mask
 
 PLAN_CHANGED: Final = "subscription.updated"
 METHOD_CHANGED: Final = "payment_method.updated"
@@ -63,7 +63,7 @@ def _text(told: Mapping[str, Any], name: str, shape: re.Pattern[str]) -> str:
     value: object = told.get(name)
     if not isinstance(value, str) or not shape.fullmatch(value):
         raise CallError(f"The field “{name}” is missing or malformed.")
-    if mask_card_numbers(value) != value:
+    if mask(value) != value:
         raise CallError(f"The field “{name}” holds a card number, which must never be sent here.")
     return value
 

@@ -1,7 +1,7 @@
 """Collects the bodies of requests: at a least rate, of the length that was said, and as long as there is room."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Protocol
@@ -47,32 +47,36 @@ class Bodies:
         if not declared or (not kept and (not most or declared > MOST_DISCARDED)):
             yield b""
             return
-        room, body, received = self._small if declared <= SMALL else self._large, bytearray(), 0
+        room, body = self._small if declared <= SMALL else self._large, bytearray()
+
+        def keep(chunk: bytes) -> None:
+            if not room.take(address, len(chunk)):
+                raise too_busy()
+            body.extend(chunk)
+
         try:
-            async for chunk in self._arriving(transport):
-                received += len(chunk)
-                if kept:
-                    if not room.take(address, len(chunk)):
-                        raise too_busy()
-                    body += chunk
-            _check_length(received, declared)
+            _check_length(await self._read(transport, keep if kept else _drop), declared)
             yield bytes(body)
         finally:
             room.give(address, len(body))
 
-    async def _arriving(self, transport: Transport) -> AsyncIterator[bytes]:
-        """The body's pieces, for as long as they come fast enough."""
-        loop = asyncio.get_running_loop()
-        began, received = loop.time(), 0
+    async def _read(self, transport: Transport, take: Callable[[bytes], None]) -> int:
+        """Hand over the body's pieces, for as long as they come fast enough; return how many bytes they were."""
+        began, received = asyncio.get_running_loop().time(), 0
         try:
             async with asyncio.timeout_at(self._patience.body_deadline(began, 0)) as limit:
                 async for chunk in transport:
                     received += len(chunk)
                     limit.reschedule(self._patience.body_deadline(began, received))
-                    yield chunk
+                    take(chunk)
         except TimeoutError as error:
             sentence = "The request came too slowly. Please send it again."
             raise RefusedRequestError(HTTPStatus.REQUEST_TIMEOUT, sentence) from error
+        return received
+
+
+def _drop(_chunk: bytes) -> None:
+    """Of a body that is too large."""
 
 
 def _check_length(received: int, declared: int) -> None:

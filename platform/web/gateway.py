@@ -90,36 +90,38 @@ class Gateway:
         """Answer one request."""
         self._busy[scope.client] += 1
         try:
-            answer = await self._answer(scope, transport)
+            await self._answer(scope, transport)
         except RefusedRequestError as refused:
-            answer = refusal(refused.status, str(refused))
+            _send(transport, refusal(refused.status, str(refused)))
         except Exception:
             log.exception("A request could not be answered")
-            answer = refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Something broke on our side.")
+            _send(transport, refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "Something broke on our side."))
         finally:
             self._ended[scope.client] = time.monotonic()
             self._busy[scope.client] -= 1
             if not self._busy[scope.client]:
                 del self._busy[scope.client]
-        transport.response_bytes(answer.status, answer.headers, answer.body)
 
-    async def _answer(self, scope: Scope, transport: Transport) -> Answer:
+    async def _answer(self, scope: Scope, transport: Transport) -> None:
         headers = _headers(scope)
         host = _host(scope, headers)
         environ = _environ(scope, headers, host)
         declared = 0 if scope.method in BODILESS else _declared(headers)
+        if not declared:
+            await self._in_a_thread(environ, b"", transport)
+            return
         most = self._served.most(scope.method, host, environ["PATH_INFO"])
         async with self._bodies.collected(transport, environ["REMOTE_ADDR"], declared, most) as body:
-            environ["wsgi.input"] = BytesIO(body)
-            return await self._in_a_thread(environ)
+            await self._in_a_thread(environ, body, transport)
 
-    async def _in_a_thread(self, environ: "WSGIEnvironment") -> Answer:
+    async def _in_a_thread(self, environ: "WSGIEnvironment", body: bytes, transport: Transport) -> None:
         if self._waiting >= self._room:
             raise too_busy()
+        environ["wsgi.input"] = BytesIO(body)
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, _run, self._served.app, environ)
+            await loop.run_in_executor(self._pool, _run, self._served.app, environ, transport)
         finally:
             self._waiting -= 1
 
@@ -185,7 +187,8 @@ def _environ(scope: Scope, headers: dict[str, list[str]], host: str) -> "WSGIEnv
     }
 
 
-def _run(app: "WSGIApplication", environ: "WSGIEnvironment") -> Answer:
+def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transport) -> None:
+    """Call the application, and answer from its thread: the event loop may have something else to do just now."""
     answer = Answer()
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
@@ -199,7 +202,11 @@ def _run(app: "WSGIApplication", environ: "WSGIEnvironment") -> Answer:
         close = getattr(result, "close", None)
         if close is not None:
             close()
-    return answer
+    _send(transport, answer)
+
+
+def _send(transport: Transport, answer: Answer) -> None:
+    transport.response_bytes(answer.status, answer.headers, answer.body)
 
 
 def _no_writing(_data: bytes) -> object:

@@ -6,6 +6,7 @@ Behind a proxy each web process has an HTTPS listener of its own, which lets in 
 import atexit
 import os
 import resource
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -34,6 +35,7 @@ _GRACE_SECONDS = 4
 PLACES = 4096  # connections that one process keeps at the same time; the next wait to be accepted
 MOST_HEADER = 64 * 1024  # bytes of the head of a request
 PATIENCE = Patience()
+_TURN = 0.001  # seconds that one thread may keep the others, and the event loop, waiting; Python's own are 0.005
 _LOG_TO_STDERR = {
     "handlers": {
         name: {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
@@ -189,6 +191,7 @@ def _gateway(port: int, threads: int, patience: Patience, load: Callable[[], Ser
     """What granian calls in each process that serves."""
 
     def start() -> Gateway:
+        sys.setswitchinterval(_TURN)
         _raise_open_files(2 * PLACES)
         gateway = Gateway(load(), threads, patience)
         Reaper(port, gateway, crowd=PLACES // 2).start()

@@ -71,6 +71,12 @@ def events_of(conn: Connection, member_id: UUID) -> list[UUID]:
     return list(conn.scalars(theirs.where(expense.c.member_id == member_id)))
 
 
+def settle(conn: Connection, ids: Iterable[UUID]) -> None:
+    """Note that incoming events are dealt with: what is emptied cannot be entered any more."""
+    emptied = update(incoming_event).where(incoming_event.c.id.in_(list(ids)), incoming_event.c.processed_at.is_(None))
+    conn.execute(emptied.values(processed_at=func.now(), error=None))
+
+
 def rewrite(conn: Connection, column: Column[Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """Replace the sealed values of a column: rows of `row_id` and `value`."""
     if rows:

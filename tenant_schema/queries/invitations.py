@@ -103,6 +103,12 @@ def unaccepted(conn: Connection, invitation_id: UUID) -> Invitation | None:
     return None if row is None else Invitation(*row)
 
 
+def lock_for(conn: Connection, email_index: bytes) -> None:
+    """Lock the untouched invitations of one address, in one order for everybody who is about to use one of them."""
+    untouched = select(invitation.c.id).where(invitation.c.email_index == email_index, *_OPEN[:2])
+    conn.execute(untouched.order_by(invitation.c.id).with_for_update())
+
+
 def accept(conn: Connection, token_hash: bytes, now: datetime) -> Invitation | None:
     """Use the invitation up and return it; None if it cannot be used (any more). Of two at once, one gets it."""
     row = conn.execute(_ACCEPT, {"the_token": token_hash, "now": now}).one_or_none()

@@ -16,10 +16,10 @@ from strongroom.platform.api.scopes import ApiScope
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web import guard, refusals
-from strongroom.platform.web.permissions import Role, allowed
+from strongroom.platform.web.permissions import Permission, Role, allowed
 from strongroom.platform.web.redirect import redirect_app
 from strongroom.tenant_schema.queries import api_tokens, members
-from strongroom.tenant_schema.tables import api_token, audit_event, expense
+from strongroom.tenant_schema.tables import api_token, audit_event, expense, permission_use
 
 EXPENSES = "/api/v1/expenses"
 NO_FORMS = {"csp_reports.take", "cardfeed.receive"}  # they change nothing for whoever is signed in
@@ -125,6 +125,26 @@ def test_every_route_against_every_role(office: Office) -> None:
             status = program.call(method, address(rule)).status_code
             may = allowed(role, guard.need_of(app, rule.endpoint))
             assert (status == 403) != may, f"{role} {method} {rule.rule}: {status}"
+
+
+def test_where_the_plan_asks_for_a_second_factor_a_token_of_who_has_none_may_nothing(
+    office: Office, platform: Platform, tenant_factory: Callable[..., Tenant]
+) -> None:
+    def team() -> Tenant:
+        return tenant_factory(plan="team")
+
+    strict = open_office(platform, team, office.app)
+    for role in (Role.OWNER, Role.ADMIN):
+        answer = strict.program(role).get("/api/v1/me")
+        assert (answer.status_code, "second factor" in answer.json["detail"]) == (403, True)
+    assert strict.program(Role.MEMBER).get("/api/v1/me").status_code == 200
+
+
+def test_what_a_token_uses_counts_as_used_by_its_member(office: Office) -> None:
+    office.program(Role.READ_ONLY).get(EXPENSES)
+    with office.database() as conn:
+        used = select(permission_use.c.permission).where(permission_use.c.member_id == office.people[Role.READ_ONLY])
+        assert Permission.SEE in set(conn.scalars(used))
 
 
 def test_a_token_with_words_that_are_no_scopes_may_nothing(office: Office) -> None:

@@ -193,8 +193,8 @@ def test_a_card_number_in_the_merchant_s_name_is_masked_before_it_is_stored(feed
     cipher = FieldCipher(feed.platform.keys.tenant(feed.tenant.id))
     assert FULL_NUMBER not in cipher.open(tables.incoming_event.c.payload, event.id, event.payload)
     with feed.platform.registry.connect(feed.tenant) as conn, conn.begin():
-        raw = conn.execute(text("SELECT convert_from(payload, 'latin1') FROM app.incoming_event")).scalar_one()
-    assert "Shop" not in raw
+        raw = conn.execute(text("SELECT payload FROM app.incoming_event")).scalar_one()
+    assert b"Shop" not in bytes(raw)
 
 
 def test_an_unknown_card_s_payment_waits_for_somebody_to_look(feed: Feed) -> None:

@@ -26,6 +26,7 @@ from flask import Flask
 from sqlalchemy import update
 
 from strongroom.platform.control.platform import Platform
+from strongroom.platform.portal.access import links
 from strongroom.platform.portal.proving import routes
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.app import create_app
@@ -34,6 +35,7 @@ from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.queries import factors, members, passkeys
 
 AT_ONCE = 8
+NEW = "marmalade under seven bridges"
 
 
 @pytest.fixture(scope="module")
@@ -174,9 +176,21 @@ def test_who_was_removed_and_is_invited_again_still_needs_the_second_factor(ada:
     page = owner.post("/members/invite", {"email": ada.email, "role": "member"}, form="/members/invite").text
     link = page.partition("/invitation/")[2][:43]
     window = Window.open(workspace)
-    form = {"name": "Ada", "password": "staple of a quiet harbour"}
+    form = {"name": "Ada", "password": NEW}
     assert window.post(f"/invitation/{link}", form).location == "/sign-in/second"
     assert not is_in(window)
+
+
+def test_a_new_password_by_mail_leaves_the_second_factor_in_force(ada: Person) -> None:
+    app, pending = enrol_app(ada), half_in(ada)
+    with ada.workspace.database() as conn:
+        token = links.make(conn, ada.id, links.RESET, timedelta(minutes=30))
+    window = Window.open(ada.workspace)
+    assert window.post(f"/reset/{token}", {"password": NEW}).location == "/sign-in"
+    assert window.try_to_sign_in(ada.email, NEW).location == "/sign-in/second"
+    assert not is_in(window)
+    assert give_code(pending, app.now()).location == "/sign-in"  # what the old password had half done
+    assert give_code(window, app.now()).location == "/"
 
 
 # Passkeys.

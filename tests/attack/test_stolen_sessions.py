@@ -42,16 +42,17 @@ def stolen(window: Window) -> Window:
     return Window.open(window.workspace, GERMANY).carry(SESSION, window.cookie(SESSION))
 
 
-def test_a_session_that_somebody_planted_is_not_signed_in_by_its_victim(ada: Person) -> None:
-    """Session fixation: with a made-up token, and with one that is good but the attacker's own."""
-    mallory = ada.workspace.join().sign_in()
-    for planted in (secrets.token_urlsafe(32), mallory.cookie(SESSION)):
-        victim = Window.open(ada.workspace).carry(SESSION, planted)
-        assert victim.get("/sign-in").status_code in (200, 303)
-        page = victim.post("/sign-out", form="/settings/profile") if planted == mallory.cookie(SESSION) else None
-        assert page is None or page.status_code == 303
-        assert ada.sign_in(window=victim).cookie(SESSION) != planted
-        assert Window.open(ada.workspace).carry(SESSION, planted).status() == 401
+@pytest.mark.parametrize("whose", ["nobodys", "the_attackers"])
+def test_a_session_that_somebody_planted_is_not_signed_in_by_its_victim(ada: Person, whose: str) -> None:
+    """Session fixation: with a made-up token, and with a good one of the attacker's own."""
+    planted = ada.workspace.join().sign_in().cookie(SESSION) if whose == "the_attackers" else secrets.token_urlsafe(32)
+    victim = Window.open(ada.workspace).carry(SESSION, planted)
+    form = "/settings/profile" if whose == "the_attackers" else "/sign-in"
+    answer = victim.post("/sign-in", {"email": ada.email, "password": PASSWORD}, form=form)
+    assert answer.status_code == 303
+    assert victim.cookie(SESSION) != planted
+    assert ada.email in victim.get("/settings/profile").text
+    assert Window.open(ada.workspace).carry(SESSION, planted).status() == 401
 
 
 def test_a_form_token_from_before_sign_in_is_worth_nothing_after_it(ada: Person) -> None:
@@ -97,6 +98,35 @@ def test_a_stolen_cookie_is_nothing_after_a_change_of_role_or_removal(
     answer = owner.post(f"/members/{ada.id}{path}", form, form=f"/members/{ada.id}")
     assert answer.status_code == 303, answer.text
     assert thief.status() == 401
+
+
+def test_a_stolen_cookie_is_nothing_after_an_admin_has_signed_the_member_out(ada: Person) -> None:
+    thief, admin = stolen(ada.sign_in()), ada.workspace.join(Role.ADMIN).sign_in()
+    answer = admin.post(f"/members/{ada.id}/sessions/end", form=f"/members/{ada.id}")
+    assert answer.status_code == 303
+    assert thief.status() == 401
+    assert ada.rows(device) == []
+
+
+@pytest.mark.parametrize(
+    ("actor", "target", "status"),
+    [(Role.ADMIN, Role.OWNER, 403), (Role.MEMBER, Role.MEMBER, 403), (Role.OWNER, Role.OWNER, 303)],
+)
+def test_nobody_signs_out_who_is_out_of_their_reach(
+    workspace: Workspace, actor: Role, target: Role, status: int
+) -> None:
+    victim, actors = workspace.join(target), workspace.join(actor)
+    theirs, window = victim.sign_in(), actors.sign_in()
+    answer = window.post(f"/members/{victim.id}/sessions/end", form="/settings/profile")
+    assert answer.status_code == status
+    assert theirs.status() == (401 if status == 303 else 200)
+
+
+def test_nobody_signs_themselves_out_by_the_page_of_members(workspace: Workspace) -> None:
+    owner = workspace.join(Role.OWNER)
+    window = owner.sign_in()
+    assert window.post(f"/members/{owner.id}/sessions/end", form="/settings/profile").status_code == 409
+    assert window.status() == 200
 
 
 def test_a_removed_member_is_out_even_if_the_session_was_left(ada: Person) -> None:

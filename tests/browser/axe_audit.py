@@ -23,6 +23,11 @@ def audit(page: Page, path: str) -> list[str]:
     The page's context must bypass the content security policy, because axe comes from outside.
     """
     page.goto(path)
+    return audit_shown(page, path)
+
+
+def audit_shown(page: Page, path: str) -> list[str]:
+    """The same for the page that is shown already, such as the answer to a form."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found: list[str] = []
     for name, (width, height) in (("desktop", DESKTOP), ("phone", PHONE)):

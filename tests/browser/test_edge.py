@@ -1,5 +1,6 @@
 """What a browser and the edge make of each other: forms of other hosts, reports about the content policy."""
 
+import re
 import time
 
 import pytest
@@ -32,11 +33,10 @@ def test_a_page_of_another_workspace_cannot_send_a_form_in_a_members_name(
     page.context.route(f"{neighbour.url}/prize", attack)
     with page.expect_response(f"{workspace.url}/settings/profile") as sent:
         page.goto(f"{neighbour.url}/prize")
-    assert sent.value.request.headers["sec-fetch-site"] != "same-origin"
     assert sent.value.status == 400
     expect(page.get_by_role("heading", name="This form can no longer be sent")).to_be_visible()
     page.goto(f"{workspace.url}/settings/profile")
-    expect(page.get_by_label("Name", exact=True).first).to_have_value(NAMES[Role.MEMBER])
+    expect(page.locator('[name="name"]')).to_have_value(NAMES[Role.MEMBER])
 
 
 @pytest.mark.parametrize("path", ["/sign-in"])
@@ -45,9 +45,8 @@ def test_chromium_reports_what_the_policy_has_blocked(
 ) -> None:
     before = reported(office)
     page = visitors.stranger(f"{workspace.url}{path}")
+    watch.expect_any(re.compile("inline event handler|script-src-attr"))
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<button onclick=\"alert(1)\">x</button>')")
-    assert any("script-src-attr" in problem for problem in watch.problems)
-    watch.problems.clear()  # this one is wanted
     deadline = time.monotonic() + 20
     while reported(office) == before:
         assert time.monotonic() < deadline, "no report arrived"

@@ -4,15 +4,19 @@ import re
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import unquote
 
+from axe_audit import audit, audit_shown
 from playwright.sync_api import Page, expect
 from pyotp.totp import TOTP
-from sample_data import Workspace
+from sample_data import PASSWORD, Workspace
+from sqlalchemy import update
 from watched_browser import Visitors, Watch, sign_in
 
 from strongroom.platform.web.permissions import Role
+from strongroom.tenant_schema.tables import session
 
 
 def test_an_app_is_enrolled_and_its_code_signs_in(visitors: Visitors, watch: Watch, workspace: Workspace) -> None:
@@ -91,6 +95,47 @@ def test_a_passkey_that_the_person_does_not_confirm_says_so(visitors: Visitors, 
         expect(page.get_by_role("alert")).to_contain_text("Nothing was confirmed")
 
 
+def test_axe_finds_nothing_on_the_way_and_what_was_typed_survives_a_step_up(
+    visitors: Visitors, watch: Watch, workspace: Workspace
+) -> None:
+    watch.expect(401, 422)
+    page = visitors.member(workspace, Role.OWNER, "/settings/security", bypass_csp=True)
+    page.get_by_role("button", name="Set up an authenticator app").click()
+    found = audit_shown(page, "the app")
+    secret = page.locator("#secret").inner_text().replace(" ", "")
+    page.get_by_label("Code", exact=True).fill("000000")
+    page.get_by_role("button", name="Turn it on").click()
+    found += audit_shown(page, "the app after a wrong code")
+    page.get_by_label("Code", exact=True).fill(TOTP(secret).now())
+    page.get_by_role("button", name="Turn it on").click()
+    found += audit_shown(page, "the recovery codes")
+    code = page.locator(".codes code").first.inner_text()
+    found += audit(page, "/settings/security")
+
+    with workspace.database() as conn:
+        conn.execute(update(session).values(created_at=datetime.now(UTC) - timedelta(hours=1)))
+    page.goto("/members/invite")
+    page.get_by_label("E-mail").fill("new@people.example")
+    page.get_by_role("button", name="Send the invitation").click()
+    expect(page.get_by_text("What you typed is kept")).to_be_visible()
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was changed")
+    found += audit_shown(page, "the step-up")
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_label("Code from your app, or a recovery code").fill(code)
+    page.get_by_role("button", name="Confirm").click()
+    found += audit_shown(page, "the kept form")
+    page.get_by_role("button", name="Go on").click()
+    expect(page.get_by_role("heading", name="Invitation for new@people.example")).to_be_visible()
+
+    stranger = visitors.stranger(f"{workspace.url}/sign-in", bypass_csp=True)
+    sign_in(stranger, workspace.email(Role.OWNER))
+    found += audit_shown(stranger, "the second factor") + audit(stranger, "/sign-in/second?use=recovery")
+    stranger.get_by_role("button", name="Go on").click()
+    found += audit_shown(stranger, "a wrong recovery code")
+    assert not found, "\n".join(found)
+
+
 def sign_out(page: Page) -> None:
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
@@ -99,8 +144,8 @@ def sign_out(page: Page) -> None:
 @contextmanager
 def authenticator(page: Page) -> Generator[None]:
     """An authenticator built into the device of `page`, whose owner confirms everything."""
-    session = page.context.new_cdp_session(page)
-    session.send("WebAuthn.enable")
+    device = page.context.new_cdp_session(page)
+    device.send("WebAuthn.enable")
     options = {
         "protocol": "ctap2",
         "transport": "internal",
@@ -109,6 +154,6 @@ def authenticator(page: Page) -> Generator[None]:
         "isUserVerified": True,
         "automaticPresenceSimulation": True,
     }
-    session.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    device.send("WebAuthn.addVirtualAuthenticator", {"options": options})
     yield
-    session.send("WebAuthn.disable")
+    device.send("WebAuthn.disable")

@@ -79,8 +79,10 @@ def accept(token: str, name: str, password: str, now: datetime) -> UUID | None:
     name = check_name(name)
     check_password(password, email, tenant.tenant().name, name)
     hashed = hash_new(password)
+    invitations.lock_for(conn, row.email_index)
     if invitations.accept(conn, token_hash(token), now) is None:  # somebody was faster with the same link
         return None
+    invitations.revoke_for(conn, row.email_index)  # another one of this address, sent at the same moment
     member_id = _join(email, name, hashed, row.role)
     audit.record(conn, member_id, "member.joined", "member", member_id, {"role": row.role})
     announce("member.joined", {"member_id": str(member_id), "role": row.role})

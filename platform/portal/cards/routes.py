@@ -7,11 +7,11 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from ....config.errors import CallError
+from ...cards.masking import mask
 from ...web.formats import plural
 from ...web.member import current
 from ...web.permissions import Permission, requires
 from ...web.stepup import fresh
-from ..expenses.cards import mask_card_numbers
 from . import service
 
 FIELDS = ("member", "token", "brand", "last_four")
@@ -34,7 +34,7 @@ def add() -> ResponseReturnValue:
     try:
         service.add_card(current(), **typed)
     except CallError as error:
-        kept = typed | {"token": mask_card_numbers(typed["token"]), "last_four": typed["last_four"][:4]}
+        kept = typed | {"token": mask(typed["token"]), "last_four": typed["last_four"][:4]}
         return _page(kept, {error.field or "form": str(error)}), 422
     flash("The card is added.")
     return _back()

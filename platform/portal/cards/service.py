@@ -14,7 +14,7 @@ from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import audit, members
 from ....tenant_schema.queries import cards as queries
 from ....tenant_schema.queries.cards import Incoming
-from ...web import tenant
+from ...web import refusals, tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Permission, Role, allowed
 from ...webhooks.signature import ROTATION, new_secret
@@ -136,6 +136,7 @@ def add_card(actor: CurrentMember, member: str, token: str, brand: str, last_fou
     """Say who pays by a card, and look at what came before it was known. Raises `CallError`."""
     holder = next((one for one, _ in holders() if str(one) == member), None)
     if holder is None:
+        refusals.note_unknown([member], [one for one, _ in holders()])
         raise CallError("Choose who pays by this card.", "member")
     token = check_token(token)
     if brand not in BRANDS:

@@ -2,7 +2,18 @@
 
 from datetime import datetime
 
-from ....tenant_schema.queries import api_tokens, audit, handover, invitations, members, sessions, transfers
+from ....config.errors import RefusedError
+from ....tenant_schema.queries import (
+    api_tokens,
+    audit,
+    devices,
+    handover,
+    invitations,
+    members,
+    sessions,
+    takeovers,
+    transfers,
+)
 from ...web import sessions as web_sessions
 from ...web import tenant
 from ...web.member import CurrentMember
@@ -66,6 +77,22 @@ def remove(actor: CurrentMember, target: Person, successor: Successor | None, wa
     audit.record(conn, actor.id, "member.removed", "member", target.id, {"role": role, "handed_over": moved})
     announce("member.removed", {"member_id": str(target.id), "role": role, "by": str(actor.id)})
     return moved
+
+
+def end_sessions(actor: CurrentMember, target: Person) -> int:
+    """Sign the target out everywhere, half-done sign-ins too, and forget their devices; return how many sessions ended.
+
+    Raises `NotFoundError`, `ForbiddenError` outside the actor's reach, `RefusedError` for the actor themselves.
+    """
+    if target.id == actor.id:
+        raise RefusedError("Your own sessions are listed in your settings; end them there.")
+    target_of(locked(actor, target.id), actor, target.id, None)
+    conn = tenant.connection()
+    ended = sessions.revoke_all(conn, target.id)
+    takeovers.end_challenges(conn, target.id)
+    devices.forget_all(conn, target.id)
+    audit.record(conn, actor.id, "member.sessions_ended", "member", target.id, {"count": ended})
+    return ended
 
 
 def _loses(before: Role, after: Role, permission: Permission) -> bool:

@@ -64,6 +64,16 @@ def save(member_id: UUID) -> ResponseReturnValue:
     return redirect(url_for("members.index"), 303)
 
 
+@blueprint.post("/<uuid:member_id>/sessions/end")
+@requires(Permission.MANAGE_MEMBERS)
+def end_sessions(member_id: UUID) -> ResponseReturnValue:
+    """Sign a member out everywhere."""
+    person = service.person(member_id, current())
+    ended = changes.end_sessions(current(), person)
+    flash(f"{person.name} is signed out: {plural(ended, 'session')} ended.")
+    return redirect(url_for("members.edit", member_id=member_id), 303)
+
+
 @blueprint.get("/<uuid:member_id>/remove")
 @requires(Permission.MANAGE_MEMBERS)
 def before_removing(member_id: UUID) -> ResponseReturnValue:

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from ....tenant_schema import tables
-from ....tenant_schema.queries import audit, members, sessions, takeovers
+from ....tenant_schema.queries import audit, members, sessions
 from ...jobs.app import defer_in
 from ...web import limits, refusals, tenant
 from ..access import links, service, tries
@@ -60,7 +60,6 @@ def reset(token: str, password: str, now: datetime) -> bool:
         return False
     members.set_password_hash(conn, member.id, hashed)
     sessions.revoke_all(conn, member.id)
-    takeovers.end_challenges(conn, member.id)  # a sign-in that is half done was begun with the old password
     links.end(conn, member.id, *links.ONE_AT_A_TIME)
     audit.record(conn, member.id, "member.password_reset", "member", member.id)
     tell(Alert.PASSWORD_CHANGED, member.id)

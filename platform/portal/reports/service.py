@@ -19,6 +19,7 @@ from ....tenant_schema.queries.reports import Report
 from ....tenant_schema.tables import report as table
 from ...cards.masking import mask
 from ...keys.fields import FieldCipher
+from ...web import uses
 from ...web.formats import plural
 from ...web.member import CurrentMember
 from ...web.permissions import Permission, Role, Scope, allowed
@@ -207,6 +208,8 @@ def _must_decide(conn: Connection, member: CurrentMember, found: Report, version
         raise RefusedError("This report has changed since you opened it; look at it again.")
     if found.member_id == member.id:
         return {"own": True}
+    if found.approver_id != member.id:
+        uses.note(member.id, Permission.REASSIGN)
     bypassed = found.approver_id is not None and found.approver_id != member.id
     return {"bypassed": str(found.approver_id)} if bypassed else {}
 

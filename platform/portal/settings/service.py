@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from ....config.errors import CallError
 from ....tenant_schema import tables
-from ....tenant_schema.queries import audit, members, sessions, takeovers
+from ....tenant_schema.queries import audit, members, sessions
 from ....tenant_schema.queries import settings as settings_queries
 from ...protection.policy import DAY, Policy
 from ...tenants import queries as tenants
@@ -45,7 +45,6 @@ def change_password(member: CurrentMember, old: str, new: str) -> None:
     check_password(new, member.email, tenant.tenant().name, member.name)
     members.set_password_hash(conn, member.id, access.hash_new(new))
     sessions.revoke_all(conn, member.id, keep=member.session_id)
-    takeovers.end_challenges(conn, member.id)  # a sign-in that is half done began with the old password
     links.end(conn, member.id, *links.ONE_AT_A_TIME)
     audit.record(conn, member.id, "member.password_changed", "member", member.id)
     tell(Alert.PASSWORD_CHANGED, member.id)

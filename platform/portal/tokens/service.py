@@ -13,11 +13,11 @@ from ....tenant_schema.queries import api_tokens as queries
 from ....tenant_schema.queries import audit
 from ...api import tokens
 from ...api.scopes import ApiScope
+from ...cards.masking import mask
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Role, may_manage
 from ..alerts import Alert, tell
-from ..expenses.cards import mask_card_numbers
 
 LIFETIMES: Final = (7, 30, 90, 365)  # days
 NAME_LENGTH: Final = 80
@@ -113,7 +113,7 @@ def _line(row: queries.ListedToken, reader: CurrentMember, now: datetime) -> Tok
 
 
 def _name(text: str) -> str:
-    name = mask_card_numbers(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
+    name = mask(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
     if not name:
         raise CallError("Say what the token is for.", "name")
     if len(name) > NAME_LENGTH:

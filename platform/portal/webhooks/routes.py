@@ -145,6 +145,7 @@ def test(endpoint_id: UUID) -> ResponseReturnValue:
 @requires(Permission.INTEGRATE)
 def replay_failed(endpoint_id: UUID) -> ResponseReturnValue:
     """Send what failed since a day once more."""
+    service.find(endpoint_id, datetime.now(UTC))
     try:
         since = datetime.combine(date.fromisoformat(request.form.get("since", "")), time(), UTC)
     except ValueError as error:

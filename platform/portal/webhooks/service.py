@@ -13,6 +13,7 @@ from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import audit
 from ....tenant_schema.queries import webhooks as queries
 from ....tenant_schema.queries.webhooks import Attempt, Delivery, Endpoint
+from ...cards.masking import mask
 from ...web import tenant
 from ...web.formats import plural
 from ...web.member import CurrentMember
@@ -21,7 +22,6 @@ from ...webhooks.destination import read_url
 from ...webhooks.pausing import REASONS
 from ...webhooks.prompt import wake_after_commit
 from ...webhooks.signature import ROTATION, new_secret
-from ..expenses.cards import mask_card_numbers
 
 MOST_ENDPOINTS: Final = 20
 DESCRIPTION_LENGTH: Final = 200
@@ -85,7 +85,7 @@ def find(endpoint_id: UUID, now: datetime) -> Shown:
 def read(url: str, description: str, chosen: Collection[str]) -> Wanted:
     """What the form says. Raises `CallError` for the first field that is wrong."""
     where = read_url(url, tenant.platform().settings.base_domain)
-    text = mask_card_numbers(" ".join(description.split()))
+    text = mask(" ".join(description.split()))
     if len(text) > DESCRIPTION_LENGTH or not text.isprintable():
         raise CallError(f"The description may have up to {DESCRIPTION_LENGTH} characters.", "description")
     wanted = [name for name in events.EVENTS if name in chosen]

@@ -14,7 +14,7 @@
     let path = form.dataset.path;
     filled(form, "path").forEach((input) => { path = path.replace(`{${input.name}}`, encodeURIComponent(input.value.trim())); });
     const query = new URLSearchParams();
-    filled(form, "query").forEach((input) => input.value.split(/\s+/).filter(Boolean).forEach((one) => query.append(input.name, one)));
+    filled(form, "query").forEach((input) => (input.matches("[data-list]") ? input.value.split(/[\s,]+/).filter(Boolean) : [input.value]).forEach((one) => query.append(input.name, one)));
     return query.size ? `${path}?${query}` : path;
   }
 

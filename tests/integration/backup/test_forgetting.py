@@ -85,7 +85,7 @@ def add_belongings(conn, cipher: FieldCipher, member_id) -> None:
     for number, payload in enumerate(
         [f'{{"email": "{EMAIL.upper()}"}}', '{"card": "card_canary"}', '{"card": "other"}']
     ):
-        row = {"id": new_uuid7(), "source": "cards", "external_id": str(number), "payload": payload}
+        row = {"id": new_uuid7(), "source": "cards", "external_id": str(number), "payload": payload, "sent_at": until}
         rows.append((t.incoming_event, row))
     for number, body in enumerate([f'{{"name": "{NAME}"}}', "{}"]):
         row = {"id": new_uuid7(), "api_token_id": one, "key_hash": bytes([number]), "request_hash": b"q", "status": 200}
@@ -167,6 +167,8 @@ def test_what_programs_were_told_of_others_stays(platform, office) -> None:
         rows = conn.execute(select(t.incoming_event.c.id, column).order_by(t.incoming_event.c.external_id)).all()
         assert [cipher.open(column, row[0], row[1]) for row in rows] == ["{}", "{}", '{"card": "other"}']
         assert conn.scalar(select(func.count()).select_from(t.webhook_event)) == 1
+        waiting = select(t.incoming_event.c.external_id).where(t.incoming_event.c.processed_at.is_(None))
+        assert conn.scalars(waiting).all() == ["2"], "an emptied event is not taken for one that waits"
 
 
 def test_a_forgotten_person_stays_gone_when_an_older_backup_is_restored(platform, office) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -110,6 +111,7 @@ class Listener:
     port: int
     process: subprocess.Popen[bytes]
     log: Path
+    shown: Any = None  # the certificate that the CDN shows
 
     def connect(self, certificate=None, version=None, protocols=None):
         """A connection after its handshake; plain on the plain listener."""

@@ -20,12 +20,15 @@ from strongroom.platform.keys import FieldCipher
 from strongroom.platform.portal.access import links
 from strongroom.platform.web import guard
 from strongroom.platform.web.permissions import Role
+from strongroom.platform.webhooks.signature import new_secret
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import passkeys
+from strongroom.tenant_schema.queries import cards, passkeys, webhooks
 
 Portal = Any  # the class is in visitors.py
 Browser = Any
+# No form leads there: programs send what they sign, or a browser by itself. `tests/attack/` tries the signatures.
+PROGRAMS = {"cardfeed.receive", "payments.receive", "csp_reports.take"}
 PARAMETER = re.compile(r"<(?:[a-z]+:)?(\w+)>")
 
 # Their objects cannot be the owner's: with a passkey of their own, the owner would not come in by password alone.
@@ -89,6 +92,7 @@ def objects_of(portal: Portal, slug: str, category: str, word: str) -> dict[str,
         "invitation_id": str(invitation),
         "session_id": str(session),
         "passkey_id": str(made_passkey(portal, slug, word)),
+        **made_outside_ends(portal, slug, word),
         "category_id": category,
         "token_id": str(api_token),
         "token": link[1],
@@ -150,6 +154,22 @@ def made_passkey(portal: Portal, slug: str, word: str) -> UUID:
     return row_id
 
 
+def made_outside_ends(portal: Portal, slug: str, word: str) -> dict[str, str]:
+    """A webhook endpoint with a delivery that waits, and a card, by the names of the parameters."""
+    cipher, columns = FieldCipher(portal.platform.keys.tenant(portal.workspaces[slug].id)), tables.webhook_endpoint.c
+    endpoint, event, card, owner = new_uuid7(), new_uuid7(), new_uuid7(), portal.people[slug, Role.OWNER]
+    words = {columns.url: f"https://example.com/{endpoint}", columns.description: word, columns.secret: new_secret()}
+    sealed = {column.name: cipher.seal(column, endpoint, text) for column, text in words.items()}
+    with portal.database(slug) as conn:
+        webhooks.insert_endpoint(conn, {"id": endpoint, "created_by": owner, "events": ["report.paid"]} | sealed)
+        payload = cipher.seal(tables.webhook_event.c.payload, event, "{}")
+        webhooks.insert_event(conn, event, "report.paid", payload)
+        webhooks.insert_deliveries(conn, event, [endpoint])
+        delivery = conn.scalar(select(tables.webhook_delivery.c.id).where(tables.webhook_delivery.c.event_id == event))
+        cards.add(conn, card_id=card, member_id=owner, token=f"card_{card}", brand="Visa", last_four="1111")
+    return {"endpoint_id": str(endpoint), "delivery_id": str(delivery), "card_id": str(card)}
+
+
 def a_category(portal: Portal, slug: str) -> str:
     """One that the workspace began with."""
     with portal.database(slug) as conn:
@@ -160,7 +180,7 @@ def places_of(portal: Portal, slug: str, *methods: str) -> list[Place]:
     """Every route of the workspace with these methods, tried once with a valid form, to see which fields are read."""
     found, objects = list[Place](), dict[str, str]()
     for rule, method in routes(portal.app):
-        if rule.endpoint == guard.STATIC or method not in methods:
+        if rule.endpoint == guard.STATIC or rule.endpoint in PROGRAMS or method not in methods:
             continue
         objects = objects or objects_of(portal, slug, a_category(portal, slug), "Tried")
         send = prepared(portal, slug, rule, method, objects)

@@ -100,6 +100,13 @@ def make_real(case: Any, office: Office, owner: Program, category: str) -> None:
         case.body["expense_ids"] = [fresh]
 
 
+def test_no_answer_may_have_a_field_that_is_not_named(office: Office) -> None:
+    shapes = office.stranger().get(DOCUMENT).json["components"]["schemas"]
+    assert [name for name, shape in shapes.items() if shape.get("additionalProperties") is not False] == []
+    named = {field for shape in shapes.values() for field in shape["properties"]}
+    assert not [field for field in named if any(word in field for word in ("hash", "password", "secret", "sealed"))]
+
+
 def test_every_route_of_the_api_is_in_the_document(office: Office) -> None:
     app = api_of(office.app)
     described = {

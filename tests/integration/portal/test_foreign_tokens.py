@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from filled_forms import Place, a_category, filled, named, objects_of, places_of, prepared, routes, typed
+from filled_forms import PROGRAMS, Place, a_category, filled, named, objects_of, places_of, prepared, routes, typed
 from flask import Flask
 from sqlalchemy import insert, select
 from werkzeug.test import TestResponse
@@ -30,9 +30,11 @@ WORDS = {
     *("email", "password", "old_password", "name", "role", "was", "stays", "self_approval", "reason"),
     *("code", "credential", "kept", "back", "use", "end_others"),
     *("scopes", "days"),
+    *("url", "description", "events", "since", "brand", "last_four"),
     *("spent_on", "merchant", "amount", "refund", "currency", "tax_amount", "fx_rate", "note"),
 }  # fields that are no ids
 MEANS_NOTHING = {
+    ("cards.add", "token"),  # a word of the card's processor, not a link of ours
     ("expenses.create", "id"),  # the form names what it makes; the same id in another database is another expense
 }
 NAMED_TODAY = {
@@ -42,7 +44,6 @@ NAMED_TODAY = {
     *(("members.save", "approver"), ("members.remove", "approver"), ("members.transfer.start", "member")),
 }
 ID_ELSEWHERE = {"after", "before"}  # a place in a list, which is never looked up
-TOKENLESS = {"csp_reports.take"}  # a browser sends it by itself; it changes nothing of a workspace
 
 
 @dataclass
@@ -142,7 +143,7 @@ def test_an_id_or_a_link_of_a_in_an_address_of_b(portal: Portal, loot: Loot, wat
         told = watch.new()
         if [action for action, _ in told] != [expected]:
             wrong.append(f"{method} {rule.rule} noted {told}")
-        if not public and set(told[0][1]["ids"]) - set(loot.values.values()):
+        if told and not public and set(told[0][1]["ids"]) - set(loot.values.values()):
             wrong.append(f"{method} {rule.rule} noted {told}")
     assert not wrong, "\n".join(wrong)
 
@@ -150,7 +151,7 @@ def test_an_id_or_a_link_of_a_in_an_address_of_b(portal: Portal, loot: Loot, wat
 def test_the_session_of_a_on_every_page_of_b(portal: Portal, loot: Loot, watch: Watch) -> None:
     wrong: list[str] = []
     for rule, method in routes(portal.app):
-        if rule.endpoint == guard.STATIC:
+        if rule.endpoint == guard.STATIC or rule.endpoint in PROGRAMS:
             continue
         thief = portal.client(B)
         token = thief.token("/sign-in")
@@ -168,7 +169,7 @@ def test_the_session_of_a_on_every_page_of_b(portal: Portal, loot: Loot, watch: 
 def test_a_form_of_a_sent_to_b(portal: Portal, loot: Loot, watch: Watch, own_cookie: bool) -> None:
     thief, wrong = portal.signed_in(Role.OWNER, B), list[str]()
     for rule, method in routes(portal.app):
-        if method != "POST" or rule.endpoint in TOKENLESS:
+        if method != "POST" or rule.endpoint in PROGRAMS:
             continue
         if not own_cookie:
             thief.carry("__Host-form", loot.form_cookie)
@@ -266,9 +267,11 @@ def test_what_is_of_a_opens_nothing_on_the_public_site(portal: Portal, loot: Loo
     site.carry("__Host-session", loot.session)
     site.carry("__Host-form", loot.form_cookie)
     for rule, method in routes(portal.app.extensions["strongroom_site"]):
+        if rule.endpoint.startswith("outbox."):  # in development it shows all mail of the machine to who sits there
+            continue
         answer = send(site, filled(rule, loot.values), method, loot.fields, loot.form_token)
         assert not leaks(answer), rule.rule
-        assert method == "GET" or rule.endpoint in TOKENLESS or answer.status_code == 400, rule.rule
+        assert method == "GET" or rule.endpoint in PROGRAMS or answer.status_code == 400, rule.rule
     for rule, method in routes(portal.app):  # whose addresses the site does not have, or answers as its own
         assert not leaks(send(site, filled(rule, loot.values), method, {}, loot.form_token)), rule.rule
 

@@ -70,10 +70,10 @@ def test_only_these_routes_take_more(portal: Portal) -> None:
     [
         ("acme.localhost", "/receipts", uploads.UPLOAD),
         ("acme.localhost", "/sign-in", uploads.FORM),
-        ("acme.localhost", "/api/v1/expenses", uploads.API),
+        ("acme.localhost", "/api/v1/expenses", uploads.CALL),
         ("acme.localhost", "/nothing", uploads.FORM),
         ("acme.localhost", "/api/v1/receipts", uploads.UPLOAD),
-        ("acme.localhost", "/api/nothing", uploads.API),
+        ("acme.localhost", "/api/nothing", uploads.CALL),
         ("localhost", "/receipts", uploads.FORM),
         ("localhost", "/sign-up", uploads.FORM),
         ("acme.localhost", "/\xff\xfe", uploads.FORM),

@@ -5,12 +5,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from strongroom.platform.api import tokens
+from strongroom.platform.keys import FieldCipher
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import members
-from strongroom.tenant_schema.tables import api_token, audit_event
+from strongroom.tenant_schema.tables import api_token, audit_event, outbox, session
 
 Portal = Any  # the fixture's class, in conftest.py
 Browser = Any
@@ -54,6 +55,31 @@ def test_a_token_is_shown_once_and_kept_as_a_hash(portal: Portal) -> None:
         )
         action, detail = told.one()
     assert (action, detail["scopes"]) == ("api_token.made", ["expenses:read"])
+
+
+def test_its_member_is_told_by_mail(portal: Portal) -> None:
+    cipher = FieldCipher(portal.platform.keys.tenant(portal.workspaces[SLUG].id))
+    made(portal.signed_in(Role.OWNER, SLUG), name="Told by mail")
+    with portal.database(SLUG) as conn:
+        row = conn.execute(select(outbox).order_by(outbox.c.id.desc()).limit(1)).one()
+    assert "An API token was made" in cipher.open(outbox.c.subject, row.id, row.subject)
+    body = cipher.open(outbox.c.body, row.id, row.body)
+    assert "“Told by mail”" in body
+    assert "/not-me/" in body
+    assert "srt_" not in body
+
+
+def test_only_who_has_just_proved_who_they_are_makes_one(portal: Portal) -> None:
+    browser = portal.signed_in(Role.OWNER, SLUG)
+    token = browser.token(FORM)
+    with portal.database(SLUG) as conn:
+        conn.execute(update(session).values(created_at=datetime.now(UTC) - timedelta(minutes=11), stepped_up_at=None))
+        before = conn.scalar(select(func.count()).select_from(api_token))
+    form = {"name": "Late", "scopes": ["expenses:read"], "days": "30", "csrf_token": token}
+    for answer in (browser.get(FORM), browser.post_bare(FORM, form)):
+        assert (answer.status_code, answer.location.split("?")[0]) == (303, "/step-up")
+    with portal.database(SLUG) as conn:
+        assert conn.scalar(select(func.count()).select_from(api_token)) == before
 
 
 def test_it_is_used_where_and_when_the_list_says(portal: Portal) -> None:

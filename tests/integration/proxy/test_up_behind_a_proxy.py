@@ -13,10 +13,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from edge_listeners import Authority
 
 from strongroom.config.settings import SETTINGS_FILE, load_settings
 from strongroom.platform.tenants.ids import new_id
-from strongroom.platform.web.listening import answers_https, answers_proxy
+from strongroom.platform.web.listening import answers_cdn, answers_https, answers_proxy
 from strongroom.platform.web.tls import tls_files
 
 PROGRAM = [sys.executable, "-P", "-m", "strongroom"]
@@ -44,10 +45,11 @@ def processes_of(home, *words):
 def settings(reachable_tmp, ports):
     home = reachable_tmp / f"behind-{new_id()}" / "home"
     home.mkdir(parents=True)
-    base = ports(4)
+    base = ports(5)
+    authority = Authority("The zone").write(home / "zone.pem")
     (home / SETTINGS_FILE).write_text(
         f"bcrypt_cost = 4\nhttps_port = {base}\nhttp_port = {base + 1}\nworker_port_base = {base + 2}\n"
-        "metrics_port = 0\nspare_databases = 0\n"
+        f'metrics_port = 0\nspare_databases = 0\ncdn_port = {base + 4}\ncdn_authority = "{authority}"\n'
     )
     yield load_settings(home)
     shutil.rmtree(home.parent)
@@ -91,6 +93,7 @@ def test_each_web_process_has_a_port_and_comes_back_when_killed(settings, wait_f
             words.read_text()
         )
         assert not answers_https(settings)
+        assert answers_cdn(settings)
         for index in range(2):
             assert get(settings, index, "localhost", "/") == 200
         web = next(check for check in call(settings, "status")["checks"] if check["part"] == "web")

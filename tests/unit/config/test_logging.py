@@ -71,6 +71,8 @@ def test_the_secret_value_is_gone(line: str) -> None:
         "SCRAM-SHA-256$4096:c2FsdA==$c3RvcmVk:c2VydmVy",
         "sr1$2b$12$" + "x" * 53,
         f"https://hill.localhost:8443/invitation/{TOKEN}",
+        "srt_" + "7xKq" * 10 + "abc_4Zx9Qw",
+        "whsec_" + "c2VjcmV0" * 4,
     ],
 )
 def test_secrets_are_known_by_their_own_form(secret: str) -> None:
