@@ -23,6 +23,7 @@ TITLE_OF = {  # in the order of the report
     "bench_scale": "Many tenants on one server",
     "bench_peers": "What one would pick instead",
     "bench_slow_clients": "Slow callers",
+    "bench_sign_in": "Sign-in",
     "bench_provisioning": "Provisioning",
     "bench_fleet": "Schema upgrade of all tenants",
     "bench_backup": "Backups",
@@ -36,6 +37,11 @@ PICTURES = {
     "bench_peers": ("performance-peers.png",),
 }
 NOTES = {  # what the figures of a part do not say by themselves
+    "bench_sign_in": """\
+The whole request, with page, form token, limits, look-up, session and device, beside one `bcrypt.hashpw` of the
+same cost, in one process. Both release the interpreter's lock while they hash, so threads help until the cores are
+used up; the portal itself hashes on half the cores only, and leaves the rest to pages.
+""",
     "bench_page": """\
 In one process, without TLS and sockets: host → workspace → its connection → session and member in one statement, name
 and address unsealed, permission, then the same query; on the way out the headers, a nonce for the content policy, the

@@ -10,6 +10,7 @@ NO_PAGES = {
     "assets.send": "static files",
     "outbox.html": "what stands in the frame of a letter",
     "members.review.download": "a file",
+    "recovery.change_password": "the way to another page",
     "receipts.preview": "a picture",
     "receipts.thumbnail": "a picture",
     "receipts.original": "a file",

@@ -162,12 +162,16 @@ def examples(workspace: Workspace) -> dict[str, list[object]]:
         own = select(spent.id).where(spent.member_id == workspace.people[Role.OWNER], spent.state == "draft")
         mine = conn.scalars(own.limit(1)).all()
         hooks = hook_examples(conn, workspace.cipher, workspace.people[Role.OWNER], workspace.people[Role.MEMBER])
-        not_me = links.make(conn, workspace.people[Role.MEMBER], links.NOT_ME, timedelta(days=7))
+        whose = workspace.people[Role.MEMBER]
+        mails: dict[str, list[object]] = {
+            f"{purpose}_token": ["no-such-link", links.make(conn, whose, purpose, timedelta(days=7))]
+            for purpose in (links.NOT_ME, links.RESET, links.UNLOCK)
+        }
     return {
         "expense_id": [*by_state.values(), *mine],
         "report_id": list(of_reports.values()),
         "member_id": [workspace.people[Role.CONTRIBUTOR]],
         "token": ["no-such-invitation"],
-        "not_me_token": ["no-such-link", not_me],
+        **mails,
         **hooks,
     }
