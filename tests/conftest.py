@@ -1,7 +1,6 @@
 """A whole platform for tests: a home of its own with a real PostgreSQL, one per test process, nothing left behind."""
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Generator
@@ -26,8 +25,6 @@ from strongroom.provisioning.postgres.setup import set_up
 TenantFactory = Callable[..., Tenant]
 HomeFactory = Callable[[], Path]
 
-_PLACES = (Path("/dev/shm"), Path("/tmp"))  # a folder of our own is made there
-_PLENTY = 10 * 1024**3  # bytes
 _PREFIX = "strongroom-test-"
 # Enough to hash, too little to wait for; no port that all would share. Read by the processes that tests start, too.
 _TEST_SETTINGS = "bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\n"
@@ -53,7 +50,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserTests
 def reachable_tmp() -> Generator[Path]:
     """A folder that PostgreSQL's account can enter: pytest's own temporary folders are closed to it under root."""
     _remove_leftovers()
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_place()))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
     in_use = FileLock(folder / "in-use")
     in_use.take()
     folder.chmod(0o755)
@@ -147,17 +144,6 @@ def _home(parent: Path) -> Path:
     return home
 
 
-def _place() -> Path:
-    """Where hundreds of databases are made and dropped: in memory where there is plenty of it, else on the disk."""
-    memory, disk = _PLACES
-    try:
-        available = re.findall(r"^MemAvailable: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-        free = min(shutil.disk_usage(memory).free, int(available[0]) * 1024)
-    except OSError:
-        return disk
-    return memory if free > _PLENTY else disk
-
-
 def _stop_servers(home: Path) -> None:
     server = EmbeddedServer(load_settings(home))
     server.stop()
@@ -167,7 +153,7 @@ def _stop_servers(home: Path) -> None:
 
 def _remove_leftovers() -> None:
     """Stop and remove what test runs left that were killed; other workers of this run do the same at this moment."""
-    for folder in (found for place in _PLACES for found in place.glob(f"{_PREFIX}*")):
+    for folder in Path("/tmp").glob(f"{_PREFIX}*"):
         with suppress(FileNotFoundError):
             _remove_if_left_over(folder)
 
