@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, text
 
-from strongroom.backup.tasks import TENANT_TASK  # importing registers the tasks, as the worker does
+from strongroom.backup.tasks import TENANT_TASK
 from strongroom.config.errors import NotFoundError, RefusedError, StrongroomError, VerificationError
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.jobs.app import app
@@ -16,12 +16,15 @@ from strongroom.platform.keys import FieldCipher
 from strongroom.platform.keys.receipts import ReceiptVault
 from strongroom.platform.mail import outbox
 from strongroom.platform.mail.delivery import deliver_waiting
+from strongroom.platform.payments.tasks import PROCESS
+from strongroom.platform.portal.recovery.letters import SEND
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.tenants.requests import PROVISION
 from strongroom.provisioning.tasks import provision_tenant
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
+from strongroom.worker_tasks import register_tasks
 
 WHO = text("SELECT current_database()")
 
@@ -33,13 +36,18 @@ def two(tenant_factory: Callable[[], Tenant]) -> tuple[Tenant, Tenant]:
 
 def test_a_job_names_its_tenant_and_nothing_else_that_is_a_tenants() -> None:
     """What a job needs of a tenant it looks up by the id, so it cannot be handed one tenant and another's database."""
+    register_tasks()
     taken: dict[str, list[str]] = {}
     for name, task in app.tasks.items():
         function = inspect.getclosurevars(task.func).nonlocals.get("function")
         if function and function.__module__.startswith("strongroom."):
             taken[name] = list(inspect.signature(function).parameters)
     assert taken[PROVISION] == taken[TENANT_TASK] == ["platform", "tenant_id"]
-    assert {tuple(parameters) for parameters in taken.values()} == {("platform",), ("platform", "tenant_id")}
+    usual = {("platform",), ("platform", "tenant_id")}
+    assert {name: found for name, found in taken.items() if tuple(found) not in usual} == {
+        SEND: ["platform", "tenant_id", "account", "purpose"],  # an index that only this tenant's key makes
+        PROCESS: ["platform", "event_id"],  # its row says whose it is
+    }
 
 
 def test_a_job_for_a_cannot_take_a_database_of_b(platform: Platform, two: tuple[Tenant, Tenant]) -> None:
