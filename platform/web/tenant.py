@@ -133,7 +133,8 @@ def _send_mail(conn: Connection) -> None:
 def _roll_back(conn: Connection, transaction: RootTransaction) -> None:
     """A session that is lost has rolled back by itself: that must not hide how the request ended."""
     try:
-        conn.info.pop(QUEUED, None)
+        if not conn.invalidated:  # else what it has noted is gone with it
+            conn.info.pop(QUEUED, None)
         transaction.rollback()
     except DBAPIError:
         log.info("the session of a request was lost before its roll-back", exc_info=True)
