@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError
+
 from ....config.errors import NotFoundError, StrongroomError
 from ....tenant_schema.queries import cards
 from ...control.platform import Platform
@@ -24,7 +26,10 @@ _logger = logging.getLogger(__name__)
 
 @task(BOOK)
 def book_card_payments(platform: Platform, tenant_id: str) -> None:
-    """Book what waits in a workspace, each payment in a transaction of its own together with the end of its event."""
+    """Book what waits in a workspace, each payment in a transaction of its own together with the end of its event.
+
+    One that the database will not have keeps no other waiting; its error is raised at the end.
+    """
     try:
         tenant = platform.registry.tenant_by_id(tenant_id)
     except NotFoundError:
@@ -33,9 +38,18 @@ def book_card_payments(platform: Platform, tenant_id: str) -> None:
         return  # found again once it is open
     with platform.registry.connect(tenant) as conn, conn.begin():
         waiting = cards.waiting(conn)
-    if sum([_book_one(platform, tenant, event_id) for event_id in waiting]):
+    told, failed = 0, None
+    for event_id in waiting:
+        try:
+            told += _book_one(platform, tenant, event_id)
+        except DBAPIError as error:
+            _logger.warning("Card payment %s waits: %s", event_id, type(error.orig).__name__)
+            failed = error
+    if told:
         with platform.control.begin() as control:
             queue_delivery(control, tenant_id)
+    if failed:
+        raise failed
 
 
 @periodic("*/10 * * * *", "find_card_payments", queue=UPKEEP)
@@ -71,6 +85,6 @@ def _anything_waits(platform: Platform, tenant: Tenant) -> bool:
         with platform.registry.connect(tenant) as conn, conn.begin():
             cards.forget(conn, datetime.now(UTC) - _KEPT)
             return bool(cards.waiting(conn))
-    except StrongroomError as error:
+    except (StrongroomError, DBAPIError) as error:
         _logger.warning("Card payments of the workspace %s wait: %s", tenant.id, error)
         return False
