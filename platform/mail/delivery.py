@@ -92,7 +92,7 @@ def deliver_workspace_mail(platform: Platform, tenant_id: str) -> None:
         deliver_waiting(platform, tenant)
 
 
-@periodic("*/10 * * * *", "deliver_mail", queue=MAIL)
+@periodic("1-59/10 * * * *", "deliver_mail", queue=MAIL)
 def deliver_mail(platform: Platform) -> None:
     """Send what is due in all workspaces: the net beneath the jobs, which a crash may have kept from being queued."""
     with platform.control.connect() as conn:

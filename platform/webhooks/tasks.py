@@ -41,7 +41,7 @@ def deliver_webhooks(platform: Platform, tenant_id: str) -> None:
             _come_back(control, tenant_id, due)
 
 
-@periodic("*/10 * * * *", "find_webhooks", queue=UPKEEP)
+@periodic("4-59/10 * * * *", "find_webhooks", queue=UPKEEP)
 def find_webhooks(platform: Platform) -> None:
     """Queue the delivery wherever something is due: a crash came between a commit and its job, or a job was lost."""
     now = datetime.now(UTC)

@@ -52,15 +52,25 @@ def book_card_payments(platform: Platform, tenant_id: str) -> None:
         raise failed
 
 
-@periodic("*/10 * * * *", "find_card_payments", queue=UPKEEP)
+@periodic("7-59/10 * * * *", "find_card_payments", queue=UPKEEP)
 def find_card_payments(platform: Platform) -> None:
-    """Queue what a crash between a commit and its job has left; forget what is older than a quarter."""
-    with platform.control.connect() as conn:
-        open_ones = tenants.list_all(conn, [TenantState.ACTIVE])
-    for tenant in open_ones:
+    """Queue what a crash between a commit and its job has left."""
+    for tenant in _open_ones(platform):
         if _anything_waits(platform, tenant):
             with platform.control.begin() as control:
                 queue(control, tenant.id)
+
+
+@periodic("53 4 * * *", "forget_card_payments", queue=UPKEEP)
+def forget_card_payments(platform: Platform) -> None:
+    """Forget what is older than a quarter."""
+    before = datetime.now(UTC) - _KEPT
+    for tenant in _open_ones(platform):
+        try:
+            with platform.registry.connect(tenant) as conn, conn.begin():
+                cards.forget(conn, before)
+        except (StrongroomError, DBAPIError) as error:
+            _logger.warning("Old card payments of the workspace %s stay for a day: %s", tenant.id, error)
 
 
 def _book_one(platform: Platform, tenant: Tenant, event_id: UUID) -> int:
@@ -83,8 +93,12 @@ def _book_one(platform: Platform, tenant: Tenant, event_id: UUID) -> int:
 def _anything_waits(platform: Platform, tenant: Tenant) -> bool:
     try:
         with platform.registry.connect(tenant) as conn, conn.begin():
-            cards.forget(conn, datetime.now(UTC) - _KEPT)
             return bool(cards.waiting(conn))
     except (StrongroomError, DBAPIError) as error:
         _logger.warning("Card payments of the workspace %s wait: %s", tenant.id, error)
         return False
+
+
+def _open_ones(platform: Platform) -> list[Tenant]:
+    with platform.control.connect() as conn:
+        return tenants.list_all(conn, [TenantState.ACTIVE])
