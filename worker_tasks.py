@@ -4,6 +4,7 @@ from importlib import import_module
 
 _MODULES = (
     ".platform.mail.delivery",
+    ".platform.mail.upkeep",
     ".platform.portal.access.upkeep",
     ".platform.api.upkeep",
     ".platform.webhooks.tasks",

@@ -15,6 +15,9 @@ from typing import Any, Concatenate, ParamSpec, cast
 
 import psycopg
 from procrastinate import App, JobContext, PsycopgConnector, RetryStrategy
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, OperationalError
 
@@ -27,8 +30,27 @@ from . import queries
 
 P = ParamSpec("P")
 
+
+class _Jobs(JobManager):
+    """Ends a job that is to be tried again while its like waits: the other does the same, and two may not wait."""
+
+    async def retry_job(
+        self,
+        job: Job,
+        retry_at: datetime | None = None,
+        priority: int | None = None,
+        queue: str | None = None,
+        lock: str | None = None,
+    ) -> None:
+        try:
+            await super().retry_job(job, retry_at, priority, queue, lock)
+        except UniqueViolation:  # of the queueing lock
+            await self.finish_job(job=job, status=Status.ABORTED, delete_job=True)
+
+
 # Connects to nothing: the worker runs it over `job_connector`.
 app = App(connector=PsycopgConnector())
+app.job_manager = _Jobs(app.connector)
 
 # Each has slots of its own in a worker, so that an hour of backups keeps no mail waiting.
 DEFAULT = "default"  # what somebody waits for

@@ -4,8 +4,7 @@ import logging
 from typing import Any
 
 from procrastinate import JobContext
-from procrastinate.exceptions import UniqueViolation
-from procrastinate.jobs import Job, Status
+from procrastinate.jobs import Status
 
 from .app import app
 
@@ -32,9 +31,9 @@ async def remove_old_jobs(context: JobContext, timestamp: int) -> None:  # noqa:
 
 
 async def requeue_stalled(manager: Any) -> int:
-    """Queue the jobs of workers without a heartbeat once more; return how many. `manager`: procrastinate's own.
+    """Queue the jobs of workers without a heartbeat once more; return how many. `manager`: that of `app`.
 
-    One whose like was queued in the meantime ends: the other does the same, and two of them may not wait.
+    One whose like was queued in the meantime ends.
     """
     stalled = list(await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS))
     for job in stalled:
@@ -43,12 +42,5 @@ async def requeue_stalled(manager: Any) -> int:
             await manager.finish_job(job=job, status=Status.FAILED, delete_job=False)
         else:
             _logger.warning("Job %s (%s) is queued again: its worker is gone.", job.id, job.task_name)
-            await _retry(manager, job)
+            await manager.retry_job(job=job)
     return len(stalled)
-
-
-async def _retry(manager: Any, job: Job) -> None:
-    try:
-        await manager.retry_job(job=job)
-    except UniqueViolation:  # of the queueing lock
-        await manager.finish_job(job=job, status=Status.ABORTED, delete_job=True)

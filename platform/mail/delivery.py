@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from ...config.errors import StrongroomError
+from ...config.errors import StrongroomError, UnavailableError
 from ...tenant_schema.queries import outbox as queries
 from ...tenant_schema.queries.outbox import Message, Standing
 from ..control.platform import Platform
@@ -35,6 +35,7 @@ LEASE: Final = timedelta(minutes=20)  # longer than handing over one message may
 TASK: Final = "deliver_workspace_mail"
 UNKNOWN: Final = "Nobody knows whether the mail server has it: delivery ended between the last byte and its answer."
 _PAUSE: Final = timedelta(seconds=60)  # after a mail server that cannot be used, for all workspaces of this process
+_TURN_SECONDS: Final = 30.0  # of one workspace, before others get theirs
 
 _logger = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def deliver_workspace_mail(platform: Platform, tenant_id: str) -> None:
         deliver_waiting(platform, tenant)
 
 
-@periodic("*/10 * * * *", "deliver_mail", queue=MAIL)
+@periodic("1-59/10 * * * *", "deliver_mail", queue=MAIL)
 def deliver_mail(platform: Platform) -> None:
     """Send what is due in all workspaces: the net beneath the jobs, which a crash may have kept from being queued."""
     with platform.control.connect() as conn:
@@ -121,17 +122,22 @@ def _write_files(conn: Connection, platform: Platform, tenant: Tenant) -> int:
 
 
 def _hand_over_all(platform: Platform, tenant: Tenant, server: MailServer) -> int:
-    """Hand over one message after the other until none is due, or the server cannot be used."""
+    """Hand over one message after the other until none is due, the server cannot be used, or the turn is over.
+
+    What is left then is queued by `keep_standing`.
+    """
     with _transaction(platform, tenant) as conn:
         for lost in queries.give_up_lost(conn, UNKNOWN):
             _logger.error("Mail %s of the workspace %s may be out or not: it is not sent again.", lost, tenant.id)
-    sent = 0
+    sent, ends = 0, time.monotonic() + _TURN_SECONDS
     while not brake.is_on:
         with _transaction(platform, tenant) as conn:
             message = queries.claim(conn, LEASE)
         if message is None:
             break
         sent += _hand_over(platform, tenant, server, message)
+        if time.monotonic() >= ends:
+            break
     return sent
 
 
@@ -153,7 +159,7 @@ def _hand_over(platform: Platform, tenant: Tenant, server: MailServer, message: 
         _give_up(platform, tenant, message, str(error), unknown=True)
     except NeverError as error:
         _give_up(platform, tenant, message, str(error))
-    except TryLaterError as error:
+    except (TryLaterError, UnavailableError) as error:  # unavailable: this workspace's database
         _postpone(platform, tenant, message, str(error))
     except StrongroomError as error:  # the server as a whole, or our settings
         brake.pull()

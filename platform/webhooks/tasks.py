@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from ...config.errors import NotFoundError, StrongroomError
 from ...tenant_schema.queries import webhooks
@@ -18,6 +19,7 @@ from .delivery import deliver
 from .prompt import DELIVER, queue_delivery
 
 KEPT: Final = timedelta(days=30)  # payloads and their log
+_AT_ONCE: Final = 1000  # events that one transaction forgets
 _SLOT: Final = timedelta(seconds=5)  # tries again within one are one job
 
 _logger = logging.getLogger(__name__)
@@ -39,7 +41,7 @@ def deliver_webhooks(platform: Platform, tenant_id: str) -> None:
             _come_back(control, tenant_id, due)
 
 
-@periodic("*/10 * * * *", "find_webhooks", queue=UPKEEP)
+@periodic("4-59/10 * * * *", "find_webhooks", queue=UPKEEP)
 def find_webhooks(platform: Platform) -> None:
     """Queue the delivery wherever something is due: a crash came between a commit and its job, or a job was lost."""
     now = datetime.now(UTC)
@@ -56,10 +58,16 @@ def forget_webhooks(platform: Platform) -> None:
     before = datetime.now(UTC) - KEPT
     for tenant in _open_ones(platform):
         try:
-            with platform.registry.connect(tenant) as conn, conn.begin():
-                webhooks.forget_events(conn, before)
-        except StrongroomError as error:
+            _forget(platform, tenant, before)
+        except (StrongroomError, DBAPIError) as error:
             _logger.warning("Old webhooks of the workspace %s stay for a day: %s", tenant.id, error)
+
+
+def _forget(platform: Platform, tenant: Tenant, before: datetime) -> None:
+    gone = _AT_ONCE
+    while gone == _AT_ONCE:
+        with platform.registry.connect(tenant) as conn, conn.begin():
+            gone = webhooks.forget_events(conn, before, _AT_ONCE)
 
 
 def _come_back(control: Connection, tenant_id: str, due: datetime) -> None:
@@ -73,7 +81,7 @@ def _due(platform: Platform, tenant: Tenant) -> datetime | None:
     try:
         with platform.registry.connect(tenant) as conn, conn.begin():
             return webhooks.next_due(conn)
-    except StrongroomError as error:
+    except (StrongroomError, DBAPIError) as error:
         _logger.warning("Webhooks of the workspace %s wait: %s", tenant.id, error)
         return None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, func, literal, or_, select, update
+from sqlalchemy import Connection, delete, func, literal, or_, select, update
 from sqlalchemy import insert as insert_into
 
 from ..tables import outbox
@@ -153,6 +153,12 @@ def retry(conn: Connection, ids: Sequence[UUID] | None = None) -> list[UUID]:
     chosen = failed if ids is None else failed & outbox.c.id.in_(ids)
     values = {"failed_at": None, "handed_over_at": None, "attempts": 0, "next_at": func.now()}
     return list(conn.scalars(update(outbox).where(chosen).values(values).returning(outbox.c.id)))
+
+
+def forget(conn: Connection, *, sent_before: datetime, failed_before: datetime) -> int:
+    """Remove what was sent or given up before those times; return how many. What waits stays."""
+    over = or_(outbox.c.sent_at < sent_before, outbox.c.sent_at.is_(None) & (outbox.c.failed_at < failed_before))
+    return conn.execute(delete(outbox).where(over)).rowcount
 
 
 def standing(conn: Connection) -> Standing:

@@ -275,9 +275,10 @@ def counts(conn: Connection) -> dict[UUID, tuple[int, int, datetime | None]]:
     return {row[0]: (row[1], row[2], row[3]) for row in rows}
 
 
-def forget_events(conn: Connection, before: datetime) -> int:
-    """Remove the events from before a time, with all that was kept of their deliveries; return how many."""
-    return conn.execute(delete(webhook_event).where(_V.created_at < before)).rowcount
+def forget_events(conn: Connection, before: datetime, at_most: int) -> int:
+    """Remove the oldest events from before a time, with all that was kept of their deliveries; return how many."""
+    old = select(_V.id).where(_V.created_at < before).order_by(_V.created_at).limit(at_most)
+    return conn.execute(delete(webhook_event).where(_V.id.in_(old))).rowcount
 
 
 def silence(conn: Connection, reason: str) -> None:

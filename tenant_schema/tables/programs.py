@@ -92,6 +92,7 @@ webhook_delivery = Table(
     at("created_at"),
     at("finished_at", nullable=True),
     Index("ix_webhook_delivery_endpoint_id", "endpoint_id", "created_at"),
+    Index("ix_webhook_delivery_event_id", "event_id"),
     Index("ix_webhook_delivery_waiting", "next_at", postgresql_where=text("state = 'waiting'")),
 )
 

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from sqlalchemy.exc import DBAPIError
+
 from ....config.errors import NotFoundError, StrongroomError
 from ....tenant_schema.queries import cards
 from ...control.platform import Platform
@@ -24,7 +26,10 @@ _logger = logging.getLogger(__name__)
 
 @task(BOOK)
 def book_card_payments(platform: Platform, tenant_id: str) -> None:
-    """Book what waits in a workspace, each payment in a transaction of its own together with the end of its event."""
+    """Book what waits in a workspace, each payment in a transaction of its own together with the end of its event.
+
+    One that the database will not have keeps no other waiting; its error is raised at the end.
+    """
     try:
         tenant = platform.registry.tenant_by_id(tenant_id)
     except NotFoundError:
@@ -33,20 +38,39 @@ def book_card_payments(platform: Platform, tenant_id: str) -> None:
         return  # found again once it is open
     with platform.registry.connect(tenant) as conn, conn.begin():
         waiting = cards.waiting(conn)
-    if sum([_book_one(platform, tenant, event_id) for event_id in waiting]):
+    told, failed = 0, None
+    for event_id in waiting:
+        try:
+            told += _book_one(platform, tenant, event_id)
+        except DBAPIError as error:
+            _logger.warning("Card payment %s waits: %s", event_id, type(error.orig).__name__)
+            failed = error
+    if told:
         with platform.control.begin() as control:
             queue_delivery(control, tenant_id)
+    if failed:
+        raise failed
 
 
-@periodic("*/10 * * * *", "find_card_payments", queue=UPKEEP)
+@periodic("7-59/10 * * * *", "find_card_payments", queue=UPKEEP)
 def find_card_payments(platform: Platform) -> None:
-    """Queue what a crash between a commit and its job has left; forget what is older than a quarter."""
-    with platform.control.connect() as conn:
-        open_ones = tenants.list_all(conn, [TenantState.ACTIVE])
-    for tenant in open_ones:
+    """Queue what a crash between a commit and its job has left."""
+    for tenant in _open_ones(platform):
         if _anything_waits(platform, tenant):
             with platform.control.begin() as control:
                 queue(control, tenant.id)
+
+
+@periodic("53 4 * * *", "forget_card_payments", queue=UPKEEP)
+def forget_card_payments(platform: Platform) -> None:
+    """Forget what is older than a quarter."""
+    before = datetime.now(UTC) - _KEPT
+    for tenant in _open_ones(platform):
+        try:
+            with platform.registry.connect(tenant) as conn, conn.begin():
+                cards.forget(conn, before)
+        except (StrongroomError, DBAPIError) as error:
+            _logger.warning("Old card payments of the workspace %s stay for a day: %s", tenant.id, error)
 
 
 def _book_one(platform: Platform, tenant: Tenant, event_id: UUID) -> int:
@@ -69,8 +93,12 @@ def _book_one(platform: Platform, tenant: Tenant, event_id: UUID) -> int:
 def _anything_waits(platform: Platform, tenant: Tenant) -> bool:
     try:
         with platform.registry.connect(tenant) as conn, conn.begin():
-            cards.forget(conn, datetime.now(UTC) - _KEPT)
             return bool(cards.waiting(conn))
-    except StrongroomError as error:
+    except (StrongroomError, DBAPIError) as error:
         _logger.warning("Card payments of the workspace %s wait: %s", tenant.id, error)
         return False
+
+
+def _open_ones(platform: Platform) -> list[Tenant]:
+    with platform.control.connect() as conn:
+        return tenants.list_all(conn, [TenantState.ACTIVE])

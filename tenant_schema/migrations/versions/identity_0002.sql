@@ -193,6 +193,7 @@ CREATE TABLE app.webhook_delivery (
     CONSTRAINT fk_webhook_delivery_event_id FOREIGN KEY(event_id) REFERENCES app.webhook_event (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_webhook_delivery_endpoint_id ON app.webhook_delivery (endpoint_id, created_at);
+CREATE INDEX ix_webhook_delivery_event_id ON app.webhook_delivery (event_id);
 CREATE INDEX ix_webhook_delivery_waiting ON app.webhook_delivery (next_at) WHERE state = 'waiting';
 
 CREATE TABLE app.card_feed (

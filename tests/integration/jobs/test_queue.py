@@ -62,6 +62,16 @@ def bug(platform: Platform) -> None:
     raise ValueError("a bug")
 
 
+@task("test_fail_beside_twin")
+def fail_beside_twin(platform: Platform) -> None:
+    """Fail the first time, after its like was queued."""
+    ran.append("tried")
+    if len(ran) == 1:
+        with platform.control.begin() as conn:
+            assert defer_in(conn, "test_fail_beside_twin", lock="one", queueing_lock="one") is not None
+        raise FailedError("the disk is full")
+
+
 @pytest.fixture(autouse=True)
 def empty_queue(platform: Platform) -> Generator[None]:
     ran.clear()
@@ -113,6 +123,15 @@ def test_a_failure_is_tried_again_later_and_a_bug_is_not(platform: Platform, cap
         run_worker(platform, wait=False)
     jobs = {job.task: (job.state, job.attempts) for job in unfinished(platform)}
     assert jobs == {"test_fail": ("todo", 1), "test_bug": ("failed", 1)}
+
+
+def test_a_failure_whose_like_was_queued_meanwhile_ends_and_the_other_runs(platform: Platform) -> None:
+    with platform.control.begin() as conn:
+        defer_in(conn, "test_fail_beside_twin", lock="one", queueing_lock="one")
+    run_worker(platform, wait=False)
+    run_worker(platform, wait=False)
+    assert ran == ["tried", "tried"]
+    assert unfinished(platform) == []
 
 
 def test_draining_the_queue_adds_no_periodic_jobs(platform: Platform) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text, update
 
-from strongroom.config.errors import FailedError, RefusedError
+from strongroom.config.errors import FailedError, RefusedError, UnavailableError
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.jobs import queries as jobs
 from strongroom.platform.keys.fields import FieldCipher
@@ -304,6 +304,38 @@ def test_a_dead_server_is_not_asked_again_at_once_and_nothing_is_lost(
     deliver_mail(live)
     assert len([one for one in office.taken if one["Subject"] == "Hello"]) >= 4
     assert state(live, other).sent_at is not None
+
+
+def test_a_database_that_is_away_stops_no_mail_of_other_workspaces(
+    open_office: OpenOffice, to_office: ToOffice, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise UnavailableError("The database does not answer.")
+
+    office = open_office()
+    platform = to_office(office)
+    queue(platform, tenant)
+    monkeypatch.setattr(delivery.queries, "hand_over", fail)
+    assert deliver_waiting(platform, tenant) == 0
+    assert not delivery.brake.is_on
+    assert not office.taken
+    monkeypatch.undo()
+    make_due(platform, tenant)
+    assert deliver_waiting(platform, tenant) == 1
+
+
+def test_a_turn_ends_and_the_rest_is_queued(
+    open_office: OpenOffice, to_office: ToOffice, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "_TURN_SECONDS", 0)
+    platform = to_office(open_office())
+    for _ in range(2):
+        queue(platform, tenant)
+    assert deliver_waiting(platform, tenant) == 1
+    with platform.control.connect() as conn:
+        waiting = [job.task for job in jobs.unfinished(conn, 1000) if job.arguments == {"tenant_id": tenant.id}]
+    assert waiting.count(delivery.TASK) == 1
+    assert deliver_waiting(platform, tenant) == 1
 
 
 def test_a_message_is_given_up_after_a_day_of_tries(

@@ -3,12 +3,14 @@
 import json
 import re
 from collections.abc import Generator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DataError
 
-from strongroom.platform.portal.cardfeed.tasks import book_card_payments
+from strongroom.platform.portal.cardfeed import tasks
+from strongroom.platform.portal.cardfeed.tasks import book_card_payments, find_card_payments, forget_card_payments
 from strongroom.platform.web.permissions import Role
 from strongroom.platform.webhooks.signature import sign
 from strongroom.tenant_schema import tables
@@ -97,6 +99,39 @@ def test_what_is_wrong_is_said_and_a_full_number_is_not_sent_back(
     assert sentence in answer.text
     assert FULL_NUMBER not in answer.text
     assert "4111 1111 1111" not in answer.text
+
+
+def test_a_payment_that_the_database_refuses_keeps_no_other_waiting(
+    portal: Portal, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = start(browser)
+    pay(browser, key, "txn_first")
+    pay(browser, key, "txn_second")
+    known, seen = tasks.book, set[object]()
+
+    def book(conn: Any, cipher: Any, event: Any) -> Any:
+        seen.add(event.id)
+        if len(seen) == 1:
+            raise DataError("", {}, Exception("out of range"))
+        return known(conn, cipher, event)
+
+    monkeypatch.setattr(tasks, "book", book)
+    with pytest.raises(DataError):
+        work(portal)
+    assert len(seen) == 2
+
+
+def test_payments_are_forgotten_after_a_quarter_by_a_daily_task_alone(portal: Portal, browser: Browser) -> None:
+    pay(browser, start(browser), "txn_old")
+    event = tables.incoming_event
+    with portal.database("rowan") as conn:
+        conn.execute(event.update().values(received_at=datetime.now(UTC) - timedelta(days=91)))
+    find_card_payments(portal.platform)
+    with portal.database("rowan") as conn:
+        assert len(conn.execute(event.select()).all()) == 1
+    forget_card_payments(portal.platform)
+    with portal.database("rowan") as conn:
+        assert conn.execute(event.select()).all() == []
 
 
 def test_who_may_not_enter_expenses_gets_no_card(portal: Portal, browser: Browser) -> None:

@@ -182,7 +182,7 @@ def test_events_are_forgotten_after_their_time(office: Office) -> None:
     with office.platform.registry.connect(office.tenant) as conn, conn.begin():
         oldest = office.log(endpoint_id)[-1].event_id
         conn.execute(event.update().where(event.c.id == oldest).values(created_at=office.now - timedelta(days=31)))
-        assert webhooks.forget_events(conn, office.now - timedelta(days=30)) == 1
+        assert webhooks.forget_events(conn, office.now - timedelta(days=30), 10) == 1
     assert len(office.log(endpoint_id)) == 1
 
 

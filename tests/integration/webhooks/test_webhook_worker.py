@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from receiver import say
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from strongroom.platform.jobs import queries as jobs
-from strongroom.platform.webhooks import delivery, queries
+from strongroom.platform.webhooks import delivery, queries, tasks
 from strongroom.platform.webhooks.tasks import deliver_webhooks, find_webhooks, forget_webhooks
 from strongroom.tenant_schema import tables
 
@@ -130,6 +131,30 @@ def test_what_has_lost_its_job_is_found(office: Office) -> None:
     find_webhooks(office.platform)
     assert [job.arguments["tenant_id"] for job in waiting(office)] == [office.tenant.id]
     deliver_webhooks(office.platform, "no-such-tenant")
+
+
+@pytest.mark.parametrize(("name", "sweep"), [("next_due", find_webhooks), ("forget_events", forget_webhooks)])
+def test_a_database_that_fails_stops_no_sweep(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str, sweep: Any
+) -> None:
+    def fail(*_: object) -> None:
+        raise OperationalError("", {}, Exception("the connection is lost"))
+
+    monkeypatch.setattr(tasks.webhooks, name, fail)
+    sweep(office.platform)
+    assert office.tenant.id in caplog.text
+
+
+def test_more_than_one_transaction_forgets_are_forgotten(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "_AT_ONCE", 2)
+    office.endpoint()
+    office.emit(count=5)
+    event = tables.webhook_event
+    with office.platform.registry.connect(office.tenant) as conn, conn.begin():
+        conn.execute(event.update().values(created_at=datetime.now(UTC) - timedelta(days=31)))
+    forget_webhooks(office.platform)
+    with office.platform.registry.connect(office.tenant) as conn:
+        assert conn.execute(event.select()).all() == []
 
 
 def test_after_thirty_days_they_are_forgotten(office: Office) -> None:
