@@ -2,7 +2,9 @@
 
 Granian's own WSGI reads a body inside the thread that answers, so as many slow senders as there are threads would stop
 the portal. Here (RSGI, github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md) the event loop collects the
-body, at a least rate and up to what the route takes, and the answer is handed over whole. A request that two programs
+body, at a least rate and up to what the route takes. A small answer is handed over whole; a large one goes out piece by
+piece, as the caller takes it, because an HTTP/2 caller may close its window (RFC 9113, 6.9) without the kernel
+seeing anything. A request that two programs
 could read in two ways is refused (RFC 9112, 3.2, 6.3, 11.2). Nothing of the process's own environment reaches one.
 """
 
@@ -18,7 +20,8 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .bodies import Bodies, Transport
+from .answers import Answers, Transport
+from .bodies import Bodies
 from .early_answers import Answer, RefusedRequestError, refusal, too_busy
 from .patience import Patience
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+WHOLE = 64 * 1024  # bytes: a larger answer goes out piece by piece
 QUEUE = 64  # requests that may wait for each thread
 
 Most = Callable[[str, str, str], int]
@@ -71,6 +75,7 @@ class Gateway:
         self._busy: Counter[str] = Counter()
         self._ended: dict[str, float] = {}
         self._bodies = Bodies(patience, by_address=served.by_address)
+        self._answers = Answers(patience, by_address=served.by_address)
         self._waiting = 0
 
     def is_busy(self, caller: str) -> bool:
@@ -81,8 +86,13 @@ class Gateway:
         """When the connection's last request was answered (monotonic clock); None before the first."""
         return self._ended.get(caller)
 
+    def is_stuck(self, caller: str) -> bool:
+        """Whether the connection did not take an answer in its time."""
+        return caller in self._answers.stuck
+
     def forget_others(self, callers: set[str]) -> None:
         """Keep what is known of these connections only."""
+        self._answers.stuck &= callers
         for gone in self._ended.keys() - callers:
             self._ended.pop(gone, None)
 
@@ -108,22 +118,24 @@ class Gateway:
         environ = _environ(scope, headers, host)
         declared = 0 if scope.method in BODILESS else _declared(headers)
         if not declared:
-            await self._in_a_thread(environ, b"", transport)
+            await self._in_a_thread(environ, b"", scope, transport)
             return
         most = self._served.most(scope.method, host, environ["PATH_INFO"])
         async with self._bodies.collected(transport, environ["REMOTE_ADDR"], declared, most) as body:
-            await self._in_a_thread(environ, body, transport)
+            await self._in_a_thread(environ, body, scope, transport)
 
-    async def _in_a_thread(self, environ: "WSGIEnvironment", body: bytes, transport: Transport) -> None:
+    async def _in_a_thread(self, environ: "WSGIEnvironment", body: bytes, scope: Scope, transport: Transport) -> None:
         if self._waiting >= self._room:
             raise too_busy()
         environ["wsgi.input"] = BytesIO(body)
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._pool, _run, self._served.app, environ, transport)
+            large = await loop.run_in_executor(self._pool, _run, self._served.app, environ, transport)
         finally:
             self._waiting -= 1
+        if large is not None:
+            await self._answers.send(transport, scope.client, large)
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
@@ -187,8 +199,11 @@ def _environ(scope: Scope, headers: dict[str, list[str]], host: str) -> "WSGIEnv
     }
 
 
-def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transport) -> None:
-    """Call the application, and answer from its thread: the event loop may have something else to do just now."""
+def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transport) -> Answer | None:
+    """Call the application, and answer from its thread: the event loop may have something else to do just now.
+
+    A large answer is returned instead: it is for the event loop to send.
+    """
     answer = Answer()
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
@@ -202,7 +217,10 @@ def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transpor
         close = getattr(result, "close", None)
         if close is not None:
             close()
+    if len(answer.body) > WHOLE:
+        return answer
     _send(transport, answer)
+    return None
 
 
 def _send(transport: Transport, answer: Answer) -> None:
