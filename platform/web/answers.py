@@ -12,7 +12,7 @@ from granian.rsgi import ProtocolClosed, ProtocolError  # pyright: ignore[report
 
 from .early_answers import Answer, too_busy
 from .patience import Patience
-from .room import MIB, Room
+from .room import MIB, Room, network
 
 ROOM = 256 * MIB, 128 * MIB  # bytes of large answers in one process, altogether and of one address
 PIECE = 64 * 1024  # bytes
@@ -51,7 +51,7 @@ class Answers:
 
     async def send(self, transport: Transport, caller: str, answer: Answer) -> None:
         """Send it to the connection `caller`. Raises `RefusedRequestError` where there is no room, nothing sent."""
-        address, size = caller.rpartition(":")[0], len(answer.body)
+        address, size = network(caller.rpartition(":")[0].strip("[]")), len(answer.body)
         if not self._room.take(address, size):
             raise too_busy()
         try:

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from .answers import Transport
 from .early_answers import RefusedRequestError, too_busy
 from .patience import Patience
-from .room import MIB, Room
+from .room import MIB, Room, network
 
 SMALL = MIB  # bytes: up to here a body has a room that no uploads can fill
 # Bytes in one process, altogether and of one address.
@@ -36,7 +36,7 @@ class Bodies:
 
         That it is, the application says in its own words. Raises `RefusedRequestError`.
         """
-        kept = declared <= most
+        address, kept = network(address), declared <= most
         if not declared or (not kept and (not most or declared > MOST_DISCARDED)):
             yield b""
             return
@@ -57,10 +57,10 @@ class Bodies:
         """Hand over the body's pieces, for as long as they come fast enough; return how many bytes they were."""
         began, received = asyncio.get_running_loop().time(), 0
         try:
-            async with asyncio.timeout_at(self._patience.body_deadline(began, 0)) as limit:
+            async with asyncio.timeout_at(self._patience.next_deadline(began, 0, began)) as limit:
                 async for chunk in transport:
                     received += len(chunk)
-                    limit.reschedule(self._patience.body_deadline(began, received))
+                    limit.reschedule(self._patience.next_deadline(began, received, asyncio.get_running_loop().time()))
                     take(chunk)
         except TimeoutError as error:
             sentence = "The request came too slowly. Please send it again."

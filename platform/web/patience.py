@@ -16,6 +16,7 @@ class Patience:
     idle: float = 60.0  # between two requests
     body: float = 20.0  # for a body, and one second more for each `rate` bytes of it that are here
     rate: int = 4096  # bytes
+    pause: float = 10.0  # between two pieces of a body
     stalled: float = 30.0  # in which a caller must take `step` bytes of an answer, or all that is left
     step: int = 64 * 1024  # bytes
     hurried: float = 2.0  # instead of `request` and `idle`, while many are connected
@@ -24,6 +25,10 @@ class Patience:
     def body_deadline(self, began: float, received: int) -> float:
         """When a body that began to arrive at `began` has to be whole or longer."""
         return began + self.body + received / self.rate
+
+    def next_deadline(self, began: float, received: int, now: float) -> float:
+        """When its next piece has to be here: what came fast earns no long pause."""
+        return min(self.body_deadline(began, received), now + self.pause)
 
 
 @dataclass(slots=True)
