@@ -1,11 +1,11 @@
 """Collects the bodies of requests: at a least rate, of the length that was said, and as long as there is room."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from typing import Protocol
 
-from .answers import Transport
 from .early_answers import RefusedRequestError, too_busy
 from .patience import Patience
 from .room import MIB, Room, network
@@ -15,6 +15,13 @@ SMALL = MIB  # bytes: up to here a body has a room that no uploads can fill
 ROOM_OF_SMALL = 64 * MIB, 16 * MIB
 ROOM_OF_LARGE = 256 * MIB, 128 * MIB
 MOST_DISCARDED = 64 * MIB  # of a body that is too large: read on, so that the page that says so is seen
+
+
+class Transport(Protocol):
+    """How granian hands a body over and takes an answer."""
+
+    def __aiter__(self) -> AsyncIterator[bytes]: ...
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None: ...  # noqa: D102
 
 
 class Bodies:

@@ -2,9 +2,7 @@
 
 Granian's own WSGI reads a body inside the thread that answers, so as many slow senders as there are threads would stop
 the portal. Here (RSGI, github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md) the event loop collects the
-body, at a least rate and up to what the route takes. A small answer is handed over whole; a large one goes out piece by
-piece, as the caller takes it, because an HTTP/2 caller may close its window (RFC 9113, 6.9) without the kernel
-seeing anything. A request that two programs
+body, at a least rate and up to what the route takes, and the answer is handed over whole. A request that two programs
 could read in two ways is refused (RFC 9112, 3.2, 6.3, 11.2). Nothing of the process's own environment reaches one.
 """
 
@@ -20,8 +18,7 @@ from http import HTTPStatus
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .answers import Answers, Transport
-from .bodies import Bodies
+from .bodies import Bodies, Transport
 from .early_answers import Answer, RefusedRequestError, refusal, too_busy
 from .patience import Patience
 
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
-WHOLE = 64 * 1024  # bytes: a larger answer goes out piece by piece
 QUEUE = 64  # requests that may wait for each thread
 
 Most = Callable[[str, str, str], int]
@@ -74,8 +70,8 @@ class Gateway:
         self._room = threads * (QUEUE + 1)
         self._busy: Counter[str] = Counter()
         self._ended: dict[str, float] = {}
+        self._answered: Counter[str] = Counter()
         self._bodies = Bodies(patience, by_address=served.by_address)
-        self._answers = Answers(patience, by_address=served.by_address)
         self._waiting = 0
 
     def is_busy(self, caller: str) -> bool:
@@ -86,13 +82,14 @@ class Gateway:
         """When the connection's last request was answered (monotonic clock); None before the first."""
         return self._ended.get(caller)
 
-    def is_stuck(self, caller: str) -> bool:
-        """Whether the connection did not take an answer in its time."""
-        return caller in self._answers.stuck
+    def answered(self, caller: str) -> int:
+        """Bytes of all answers to the connection; 0 for a proxy's, which answers for many callers and is trusted."""
+        return self._answered[caller] if self._served.by_address else 0
 
     def forget_others(self, callers: set[str]) -> None:
         """Keep what is known of these connections only."""
-        self._answers.stuck &= callers
+        for gone in self._answered.keys() - callers:
+            self._answered.pop(gone, None)
         for gone in self._ended.keys() - callers:
             self._ended.pop(gone, None)
 
@@ -118,24 +115,22 @@ class Gateway:
         environ = _environ(scope, headers, host)
         declared = 0 if scope.method in BODILESS else _declared(headers)
         if not declared:
-            await self._in_a_thread(environ, b"", scope, transport)
+            await self._in_a_thread(environ, b"", scope.client, transport)
             return
         most = self._served.most(scope.method, host, environ["PATH_INFO"])
         async with self._bodies.collected(transport, environ["REMOTE_ADDR"], declared, most) as body:
-            await self._in_a_thread(environ, body, scope, transport)
+            await self._in_a_thread(environ, body, scope.client, transport)
 
-    async def _in_a_thread(self, environ: "WSGIEnvironment", body: bytes, scope: Scope, transport: Transport) -> None:
+    async def _in_a_thread(self, environ: "WSGIEnvironment", body: bytes, caller: str, transport: Transport) -> None:
         if self._waiting >= self._room:
             raise too_busy()
         environ["wsgi.input"] = BytesIO(body)
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            large = await loop.run_in_executor(self._pool, _run, self._served.app, environ, transport)
+            self._answered[caller] += await loop.run_in_executor(self._pool, _run, self._served.app, environ, transport)
         finally:
             self._waiting -= 1
-        if large is not None:
-            await self._answers.send(transport, scope.client, large)
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:
@@ -199,10 +194,10 @@ def _environ(scope: Scope, headers: dict[str, list[str]], host: str) -> "WSGIEnv
     }
 
 
-def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transport) -> Answer | None:
+def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transport) -> int:
     """Call the application, and answer from its thread: the event loop may have something else to do just now.
 
-    A large answer is returned instead: it is for the event loop to send.
+    Returns how many bytes the answer has.
     """
     answer = Answer()
 
@@ -217,10 +212,8 @@ def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transpor
         close = getattr(result, "close", None)
         if close is not None:
             close()
-    if len(answer.body) > WHOLE:
-        return answer
     _send(transport, answer)
-    return None
+    return len(answer.body)
 
 
 def _send(transport: Transport, answer: Answer) -> None:

@@ -38,6 +38,8 @@ class Connection:
     since: float  # seen first
     taken: int = 0  # bytes that the caller had acknowledged at `moved`
     moved: float = 0.0  # when it had last taken a step
+    owed_at: int = 0  # bytes acknowledged at `owed_since`
+    owed_since: float | None = None  # when more than a step was owed and it had last taken one
 
     def note(self, acknowledged: int, waiting: int, now: float, patience: Patience) -> None:
         """Note how far the caller is: bytes acknowledged since the beginning, and how much waits for it."""
@@ -45,6 +47,17 @@ class Connection:
             self.taken = acknowledged
         elif acknowledged - self.taken >= patience.step:
             self.taken, self.moved = acknowledged, now
+
+    def is_stuck(self, acknowledged: int, answered: int, now: float, patience: Patience) -> bool:
+        """Whether the caller leaves answers where the kernel does not see them: behind a shut window of HTTP/2.
+
+        What was answered and not acknowledged (with all that goes around it) is not taken yet.
+        """
+        if answered - acknowledged <= patience.step:
+            self.owed_since = None
+        elif self.owed_since is None or acknowledged - self.owed_at >= patience.step:
+            self.owed_at, self.owed_since = acknowledged, now
+        return self.owed_since is not None and now - self.owed_since > patience.stalled
 
 
 def overdue(

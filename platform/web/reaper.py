@@ -73,7 +73,7 @@ class Reaper(threading.Thread):
         acknowledged, waiting = _progress(connection)
         one = self._known.setdefault(caller, Connection(now))
         one.note(acknowledged, waiting, now, self._patience)
-        if self._gateway.is_stuck(caller):
+        if one.is_stuck(acknowledged, self._gateway.answered(caller), now, self._patience):
             return "reads too slowly"
         if self._gateway.is_busy(caller):
             return None
