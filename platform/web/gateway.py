@@ -178,7 +178,7 @@ def _environ(scope: Scope, headers: dict[str, list[str]], host: str) -> "WSGIEnv
         "SCRIPT_NAME": "",
         # As granian hands it over: percent-decoded. WSGI wants the bytes in Latin-1 clothes.
         "PATH_INFO": scope.path.encode("utf-8", "replace").decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode("utf-8", "replace").decode("latin-1"),
         "SERVER_NAME": server.strip("[]"),
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",

@@ -117,6 +117,11 @@ def test_a_path_is_handed_over_as_wsgi_wants_it() -> None:
     assert seen["PATH_INFO"] == "/ü".encode().decode("latin-1")
 
 
+def test_so_is_a_query_that_is_not_percent_encoded() -> None:
+    (seen,) = ask([], method="GET", query_string="q=€").seen
+    assert seen["QUERY_STRING"] == "q=€".encode().decode("latin-1")
+
+
 def test_a_request_waits_only_among_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "QUEUE", -1)
     transport = ask([], method="GET")
