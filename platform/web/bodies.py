@@ -60,6 +60,15 @@ class Bodies:
         finally:
             room.give(address, len(body))
 
+    async def check_none(self, transport: Transport) -> None:
+        """Raise `RefusedRequestError` where a body came that said no length: HTTP/2 allows that, we do not."""
+
+        def refuse(chunk: bytes) -> None:
+            if chunk:
+                raise RefusedRequestError(HTTPStatus.LENGTH_REQUIRED, "A body has to say its length.")
+
+        await self._read(transport, refuse)
+
     async def _read(self, transport: Transport, take: Callable[[bytes], None]) -> int:
         """Hand over the body's pieces, for as long as they come fast enough; return how many bytes they were."""
         began, received = asyncio.get_running_loop().time(), 0

@@ -115,6 +115,8 @@ class Gateway:
         environ = _environ(scope, headers, host)
         declared = 0 if scope.method in BODILESS else _declared(headers)
         if not declared:
+            if scope.http_version == "2" and scope.method not in BODILESS and "content-length" not in headers:
+                await self._bodies.check_none(transport)
             await self._in_a_thread(environ, b"", scope.client, transport)
             return
         most = self._served.most(scope.method, host, environ["PATH_INFO"])
