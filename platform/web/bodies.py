@@ -8,7 +8,7 @@ from typing import Protocol
 
 from .early_answers import RefusedRequestError, too_busy
 from .patience import Patience
-from .room import MIB, Room
+from .room import MIB, Room, network
 
 SMALL = MIB  # bytes: up to here a body has a room that no uploads can fill
 # Bytes in one process, altogether and of one address.
@@ -43,7 +43,7 @@ class Bodies:
 
         That it is, the application says in its own words. Raises `RefusedRequestError`.
         """
-        kept = declared <= most
+        address, kept = network(address), declared <= most
         if not declared or (not kept and (not most or declared > MOST_DISCARDED)):
             yield b""
             return
@@ -60,14 +60,23 @@ class Bodies:
         finally:
             room.give(address, len(body))
 
+    async def check_none(self, transport: Transport) -> None:
+        """Raise `RefusedRequestError` where a body came that said no length: HTTP/2 allows that, we do not."""
+
+        def refuse(chunk: bytes) -> None:
+            if chunk:
+                raise RefusedRequestError(HTTPStatus.LENGTH_REQUIRED, "A body has to say its length.")
+
+        await self._read(transport, refuse)
+
     async def _read(self, transport: Transport, take: Callable[[bytes], None]) -> int:
         """Hand over the body's pieces, for as long as they come fast enough; return how many bytes they were."""
         began, received = asyncio.get_running_loop().time(), 0
         try:
-            async with asyncio.timeout_at(self._patience.body_deadline(began, 0)) as limit:
+            async with asyncio.timeout_at(self._patience.next_deadline(began, 0, began)) as limit:
                 async for chunk in transport:
                     received += len(chunk)
-                    limit.reschedule(self._patience.body_deadline(began, received))
+                    limit.reschedule(self._patience.next_deadline(began, received, asyncio.get_running_loop().time()))
                     take(chunk)
         except TimeoutError as error:
             sentence = "The request came too slowly. Please send it again."

@@ -70,6 +70,7 @@ class Gateway:
         self._room = threads * (QUEUE + 1)
         self._busy: Counter[str] = Counter()
         self._ended: dict[str, float] = {}
+        self._answered: Counter[str] = Counter()
         self._bodies = Bodies(patience, by_address=served.by_address)
         self._waiting = 0
 
@@ -81,8 +82,14 @@ class Gateway:
         """When the connection's last request was answered (monotonic clock); None before the first."""
         return self._ended.get(caller)
 
+    def answered(self, caller: str) -> int:
+        """Bytes of all answers to the connection; 0 for a proxy's, which answers for many callers and is trusted."""
+        return self._answered[caller] if self._served.by_address else 0
+
     def forget_others(self, callers: set[str]) -> None:
         """Keep what is known of these connections only."""
+        for gone in self._answered.keys() - callers:
+            self._answered.pop(gone, None)
         for gone in self._ended.keys() - callers:
             self._ended.pop(gone, None)
 
@@ -108,20 +115,22 @@ class Gateway:
         environ = _environ(scope, headers, host)
         declared = 0 if scope.method in BODILESS else _declared(headers)
         if not declared:
-            await self._in_a_thread(environ, b"", transport)
+            if scope.http_version == "2" and scope.method not in BODILESS and "content-length" not in headers:
+                await self._bodies.check_none(transport)
+            await self._in_a_thread(environ, b"", scope.client, transport)
             return
         most = self._served.most(scope.method, host, environ["PATH_INFO"])
         async with self._bodies.collected(transport, environ["REMOTE_ADDR"], declared, most) as body:
-            await self._in_a_thread(environ, body, transport)
+            await self._in_a_thread(environ, body, scope.client, transport)
 
-    async def _in_a_thread(self, environ: "WSGIEnvironment", body: bytes, transport: Transport) -> None:
+    async def _in_a_thread(self, environ: "WSGIEnvironment", body: bytes, caller: str, transport: Transport) -> None:
         if self._waiting >= self._room:
             raise too_busy()
         environ["wsgi.input"] = BytesIO(body)
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._pool, _run, self._served.app, environ, transport)
+            self._answered[caller] += await loop.run_in_executor(self._pool, _run, self._served.app, environ, transport)
         finally:
             self._waiting -= 1
 
@@ -171,7 +180,7 @@ def _environ(scope: Scope, headers: dict[str, list[str]], host: str) -> "WSGIEnv
         "SCRIPT_NAME": "",
         # As granian hands it over: percent-decoded. WSGI wants the bytes in Latin-1 clothes.
         "PATH_INFO": scope.path.encode("utf-8", "replace").decode("latin-1"),
-        "QUERY_STRING": scope.query_string,
+        "QUERY_STRING": scope.query_string.encode("utf-8", "replace").decode("latin-1"),
         "SERVER_NAME": server.strip("[]"),
         "SERVER_PORT": port,
         "SERVER_PROTOCOL": f"HTTP/{scope.http_version}",
@@ -187,8 +196,11 @@ def _environ(scope: Scope, headers: dict[str, list[str]], host: str) -> "WSGIEnv
     }
 
 
-def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transport) -> None:
-    """Call the application, and answer from its thread: the event loop may have something else to do just now."""
+def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transport) -> int:
+    """Call the application, and answer from its thread: the event loop may have something else to do just now.
+
+    Returns how many bytes the answer has.
+    """
     answer = Answer()
 
     def start_response(status: str, headers: list[tuple[str, str]], _error: object = None) -> Callable[[bytes], object]:
@@ -203,6 +215,7 @@ def _run(app: "WSGIApplication", environ: "WSGIEnvironment", transport: Transpor
         if close is not None:
             close()
     _send(transport, answer)
+    return len(answer.body)
 
 
 def _send(transport: Transport, answer: Answer) -> None:

@@ -6,7 +6,6 @@ each process counts by itself: sign-in stays limited, if less strictly, and nobo
 
 import hashlib
 import hmac
-import ipaddress
 import json
 import logging
 import math
@@ -26,6 +25,7 @@ from ..control.platform import Platform
 from ..limits.choice import delays_of, storage_of
 from ..limits.delays import Delays, MemoryDelays
 from . import tenant
+from .room import network
 
 EXTENSION = "strongroom_limiter"
 _COUNTERS = "strongroom_counters"
@@ -70,13 +70,7 @@ def forget_growing(*key: str) -> None:
 
 def address() -> str:
     """What counts as one caller: an IPv4 address, or the /64 network of an IPv6 one."""
-    try:
-        ip = ipaddress.ip_address(request.remote_addr or "")
-    except ValueError:
-        return "unknown"
-    if ip.version == 6 and ip.ipv4_mapped:
-        return str(ip.ipv4_mapped)
-    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)
+    return network(request.remote_addr or "")
 
 
 def install(app: Flask) -> None:

@@ -16,6 +16,7 @@ class Patience:
     idle: float = 60.0  # between two requests
     body: float = 20.0  # for a body, and one second more for each `rate` bytes of it that are here
     rate: int = 4096  # bytes
+    pause: float = 10.0  # between two pieces of a body
     stalled: float = 30.0  # in which a caller must take `step` bytes of an answer, or all that is left
     step: int = 64 * 1024  # bytes
     hurried: float = 2.0  # instead of `request` and `idle`, while many are connected
@@ -25,6 +26,10 @@ class Patience:
         """When a body that began to arrive at `began` has to be whole or longer."""
         return began + self.body + received / self.rate
 
+    def next_deadline(self, began: float, received: int, now: float) -> float:
+        """When its next piece has to be here: what came fast earns no long pause."""
+        return min(self.body_deadline(began, received), now + self.pause)
+
 
 @dataclass(slots=True)
 class Connection:
@@ -33,6 +38,8 @@ class Connection:
     since: float  # seen first
     taken: int = 0  # bytes that the caller had acknowledged at `moved`
     moved: float = 0.0  # when it had last taken a step
+    owed_at: int = 0  # bytes acknowledged at `owed_since`
+    owed_since: float | None = None  # when more than a step was owed and it had last taken one
 
     def note(self, acknowledged: int, waiting: int, now: float, patience: Patience) -> None:
         """Note how far the caller is: bytes acknowledged since the beginning, and how much waits for it."""
@@ -40,6 +47,17 @@ class Connection:
             self.taken = acknowledged
         elif acknowledged - self.taken >= patience.step:
             self.taken, self.moved = acknowledged, now
+
+    def is_stuck(self, acknowledged: int, answered: int, now: float, patience: Patience) -> bool:
+        """Whether the caller leaves answers where the kernel does not see them: behind a shut window of HTTP/2.
+
+        What was answered and not acknowledged (with all that goes around it) is not taken yet.
+        """
+        if answered - acknowledged <= patience.step:
+            self.owed_since = None
+        elif self.owed_since is None or acknowledged - self.owed_at >= patience.step:
+            self.owed_at, self.owed_since = acknowledged, now
+        return self.owed_since is not None and now - self.owed_since > patience.stalled
 
 
 def overdue(

@@ -73,6 +73,8 @@ class Reaper(threading.Thread):
         acknowledged, waiting = _progress(connection)
         one = self._known.setdefault(caller, Connection(now))
         one.note(acknowledged, waiting, now, self._patience)
+        if one.is_stuck(acknowledged, self._gateway.answered(caller), now, self._patience):
+            return "reads too slowly"
         if self._gateway.is_busy(caller):
             return None
         ended = self._gateway.ended(caller)

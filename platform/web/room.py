@@ -1,5 +1,6 @@
 """How much memory the bodies of requests take that are on their way, so that nobody fills it for all."""
 
+import ipaddress
 from collections import Counter
 
 MIB = 1024 * 1024
@@ -32,3 +33,14 @@ class Room:
         self._held_by[caller] -= size
         if self._held_by[caller] <= 0:
             del self._held_by[caller]
+
+
+def network(address: str) -> str:
+    """What counts as one caller: an IPv4 address, or the /64 network of an IPv6 one; “unknown” for anything else."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    if ip.version == 6 and ip.ipv4_mapped:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, 64), strict=False)) if ip.version == 6 else str(ip)

@@ -34,6 +34,7 @@ Load = Callable[[Settings, int], Served]  # with the process that the new one mu
 _GRACE_SECONDS = 4
 PLACES = 4096  # connections that one process keeps at the same time; the next wait to be accepted
 MOST_HEADER = 64 * 1024  # bytes of the head of a request
+MOST_STREAMS = 16  # requests of one HTTP/2 connection at the same time: granian keeps what it does not take
 PATIENCE = Patience()
 _TURN = 0.001  # seconds that one thread may keep the others, and the event loop, waiting; Python's own are 0.005
 _LOG_TO_STDERR = {
@@ -178,7 +179,7 @@ def _common(patience: Patience) -> dict[str, Any]:
         "backpressure": PLACES,
         # Granian counts the time between two requests as the time for the next one's head.
         "http1_settings": HTTP1Settings(header_read_timeout=int(patience.idle * 1000), max_buffer_size=MOST_HEADER),
-        "http2_settings": HTTP2Settings(max_headers_size=MOST_HEADER, max_concurrent_streams=100),
+        "http2_settings": HTTP2Settings(max_headers_size=MOST_HEADER, max_concurrent_streams=MOST_STREAMS),
         "respawn_failed_workers": True,
         "workers_kill_timeout": _GRACE_SECONDS,
         "log_level": LogLevels.warning,

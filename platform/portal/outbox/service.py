@@ -33,10 +33,12 @@ class ReadLetter:
 def is_shown(settings: Settings) -> bool:
     """Whether this installation shows its mail: only where nobody but this machine can reach it, and mail goes nowhere.
 
-    A proxy or a CDN in front answers for others.
+    A proxy or a CDN in front answers for others, and a name that is looked up may be one that others call.
     """
     is_reached = settings.worker_port_base or settings.cdn_port
-    return not (settings.smtp_host or settings.production or is_reached) and is_loopback(settings.bind_host)
+    is_own = settings.base_domain == "localhost" or settings.base_domain.endswith(".localhost")
+    goes_nowhere = not (settings.smtp_host or settings.production)
+    return goes_nowhere and is_own and not is_reached and is_loopback(settings.bind_host)
 
 
 def newest(settings: Settings) -> list[ReadLetter]:

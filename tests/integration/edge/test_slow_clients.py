@@ -40,6 +40,36 @@ def test_who_keeps_http2_awake_with_pings_is_cut_off_too(https):
         assert pinged_until_the_end(caller, ping, LONG)
 
 
+def h2_get(stream, path):
+    """The frame of a request: indexed method and scheme, authority and path as they are (RFC 7541)."""
+    block = b"\x82\x87" + b"".join(bytes((at, len(text))) + text for at, text in ((1, b"acme.localhost"), (4, path)))
+    return len(block).to_bytes(3, "big") + b"\x01\x05" + stream.to_bytes(4, "big") + block
+
+
+def test_who_keeps_the_window_of_http2_shut_is_cut_off_whatever_else_it_asks(https):
+    shut = bytes((0, 0, 6, 4, 0, 0, 0, 0, 0)) + bytes((0, 4, 0, 0, 0, 0))  # SETTINGS_INITIAL_WINDOW_SIZE = 0
+    with https.connect(protocols=["h2"]) as caller:
+        caller.sendall(PREFACE + shut + h2_get(1, b"/big"))
+        caller.settimeout(0.3)
+        assert asked_until_the_end(caller, 6)
+
+
+def asked_until_the_end(caller, seconds):
+    deadline, stream = time.monotonic() + seconds, 3
+    while time.monotonic() < deadline:
+        try:
+            time.sleep(0.3)  # often enough not to be idle, and few enough to have streams left
+            caller.sendall(h2_get(stream, b"/"))
+            stream += 2
+            if not caller.recv(65536):
+                return True
+        except TimeoutError:
+            continue
+        except OSError:
+            return True
+    return False
+
+
 def pinged_until_the_end(caller, ping, seconds):
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -64,6 +64,8 @@ def test_no_workspace_and_no_foreign_name_has_it(portal: Portal) -> None:
         {"bind_host": "192.168.1.10"},
         {"worker_port_base": 9000},
         {"cdn_port": 9443},
+        {"base_domain": "strongroom.example"},
+        {"base_domain": "notlocalhost"},
     ],
 )
 def test_it_is_not_there_where_others_could_see_it(platform: Platform, changed: dict[str, Any]) -> None:

@@ -117,6 +117,19 @@ def test_a_path_is_handed_over_as_wsgi_wants_it() -> None:
     assert seen["PATH_INFO"] == "/ü".encode().decode("latin-1")
 
 
+def test_a_body_of_http2_without_a_length_is_refused_and_none_is_none() -> None:
+    refused = ask([b"", b"abc"], http_version="2")
+    assert refused.answered is not None
+    assert refused.answered[0] == 411
+    assert refused.seen == []
+    assert ask([], http_version="2").seen[0]["body"] == b""
+
+
+def test_so_is_a_query_that_is_not_percent_encoded() -> None:
+    (seen,) = ask([], method="GET", query_string="q=€").seen
+    assert seen["QUERY_STRING"] == "q=€".encode().decode("latin-1")
+
+
 def test_a_request_waits_only_among_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gateway, "QUEUE", -1)
     transport = ask([], method="GET")

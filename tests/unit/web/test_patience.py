@@ -54,3 +54,17 @@ def test_what_was_sent_before_an_answer_is_no_step_of_it() -> None:
 @pytest.mark.parametrize(("received", "seconds"), [(0, 20), (4096, 21), (25 * 1024 * 1024, 6420)])
 def test_what_is_here_of_a_body_gives_it_more_time(received: int, seconds: float) -> None:
     assert PATIENCE.body_deadline(BEGAN, received) == BEGAN + seconds
+
+
+def test_a_body_that_came_fast_earns_no_long_pause() -> None:
+    assert PATIENCE.next_deadline(BEGAN, 25 * 1024 * 1024, BEGAN + 1) == BEGAN + 11
+    assert PATIENCE.next_deadline(BEGAN, 0, BEGAN + 15) == BEGAN + 20
+
+
+def test_answers_that_never_reach_the_kernel_are_owed_too() -> None:
+    one, answered = Connection(BEGAN), 20 * PATIENCE.step
+    assert not one.is_stuck(100, answered, BEGAN, PATIENCE)
+    assert not one.is_stuck(PATIENCE.step + 100, answered, BEGAN + 20, PATIENCE)
+    assert not one.is_stuck(PATIENCE.step + 200, answered, BEGAN + 50, PATIENCE)
+    assert one.is_stuck(PATIENCE.step + 300, answered, BEGAN + 50.1, PATIENCE)
+    assert not one.is_stuck(answered, answered, BEGAN + 60, PATIENCE)

@@ -1,6 +1,8 @@
 """The memory that bodies take while they arrive."""
 
-from strongroom.platform.web.room import Room
+import pytest
+
+from strongroom.platform.web.room import Room, network
 
 
 def test_all_together_and_each_for_itself_are_bounded() -> None:
@@ -28,3 +30,16 @@ def test_what_was_refused_is_not_held() -> None:
     assert not room.take("a", 11)
     assert room.held == 0
     assert room.take("a", 10)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("203.0.113.9", "203.0.113.9"),
+        ("2001:db8::1:2:3:4", "2001:db8::/64"),
+        ("::ffff:203.0.113.9", "203.0.113.9"),
+        ("nowhere", "unknown"),
+    ],
+)
+def test_a_caller_is_an_address_or_the_network_that_one_household_has(address: str, counted: str) -> None:
+    assert network(address) == counted
