@@ -12,7 +12,7 @@ from ....tenant_schema import tables
 from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import audit, invitations, members, tokens
 from ...cards.masking import mask
-from ...keys.emails import normalise_email
+from ...keys.emails import LONGEST_TYPED, normalise_email
 from ...keys.passwords import dummy_verify, hash_password, needs_renewal, verify_password
 from ...web import refusals, tenant
 from ...web.permissions import Role
@@ -56,7 +56,7 @@ def email_index(email: str) -> bytes:
     try:
         spelled = normalise_email(email)
     except CallError:
-        spelled = email.strip().casefold()
+        spelled = email[:LONGEST_TYPED].strip().casefold()
     return tenant.cipher().blind(tables.member.c.email_index, spelled)
 
 

@@ -35,3 +35,10 @@ def test_what_is_no_address_is_refused(typed: str) -> None:
     with pytest.raises(CallError) as caught:
         normalise_email(typed)
     assert caught.value.field == "email"
+
+
+def test_long_text_is_refused_before_it_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred thousand combining marks would take a minute."""
+    monkeypatch.setattr("strongroom.platform.keys.emails.unicodedata", None)
+    with pytest.raises(CallError):
+        normalise_email("a" * 309 + "@example.com")
