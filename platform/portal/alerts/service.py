@@ -44,16 +44,16 @@ def is_good(token: str, now: datetime) -> bool:
 def disown(token: str, now: datetime) -> Disowned | None:
     """Use the link up and end every way into its member's account; None where the link is not good (any more).
 
-    The password becomes one that nobody knows. Factors that were added since a day before the mail may be the
-    stranger's: they go where the member has an older one, which is then asked for as before.
+    The password becomes one that nobody knows. Factors that were added since a day before the first mail that still
+    could be answered may be the stranger's: they go where the member has an older one, which is asked for as before.
     """
     conn = tenant.connection()
-    member_id, made = links.use(conn, token, links.NOT_ME, now), links.made_at(conn, token)
-    if member_id is None or made is None:
+    member_id = links.use(conn, token, links.NOT_ME, now)
+    if member_id is None:
         is_good(token, now)  # notes one that was never sent from here
         return None
     members.set_password_hash(conn, member_id, hash_new(secrets.token_urlsafe(32)))
-    since = made - BEFORE
+    since = links.first_made(conn, member_id, token, links.NOT_ME, now) - BEFORE  # of mails, a later one may be clicked
     older = takeovers.has_factor_before(conn, member_id, since)
     done = Disowned(
         sessions=sessions.revoke_all(conn, member_id),

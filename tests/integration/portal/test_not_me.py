@@ -157,6 +157,31 @@ def test_factors_from_before_stay_and_those_added_since_go(ada: Person) -> None:
     assert len(ada.rows(totp)) == 1
 
 
+def test_the_link_of_a_later_mail_takes_as_much_away_as_that_of_the_first(ada: Person) -> None:
+    add_totp(ada, datetime.now(UTC) - 30 * DAY)
+    with ada.workspace.database() as conn:
+        links.make(conn, ada.id, links.NOT_ME, 7 * DAY)
+        conn.execute(
+            update(mail_link).where(mail_link.c.member_id == ada.id).values(created_at=datetime.now(UTC) - 3 * DAY)
+        )
+        later = links.make(conn, ada.id, links.NOT_ME, 7 * DAY)
+    add_passkey(ada, datetime.now(UTC) - 3 * DAY)
+    Window.open(ada.workspace).post(f"/not-me/{later}")
+    assert ada.rows(passkey) == []
+    assert len(ada.rows(totp)) == 1
+
+
+def test_an_app_is_as_old_as_its_confirmation(ada: Person) -> None:
+    _, _, link = told(ada)
+    add_passkey(ada, datetime.now(UTC) - 30 * DAY)
+    add_totp(ada, datetime.now(UTC) - 30 * DAY)
+    with ada.workspace.database() as conn:
+        conn.execute(update(totp).where(totp.c.member_id == ada.id).values(confirmed_at=datetime.now(UTC)))
+    Window.open(ada.workspace).post(link)
+    assert ada.rows(totp) == []
+    assert len(ada.rows(passkey)) == 1
+
+
 def test_an_only_factor_that_is_new_is_kept_but_lets_nobody_in(ada: Person) -> None:
     """Else whoever reads the member's mail could take a second factor away that was only just set up."""
     _, _, link = told(ada)
