@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from strongroom.platform.portal.access import service
+from strongroom.platform.portal.access import service, tries
 from strongroom.platform.web import sessions
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.tables import session as session_table
@@ -136,6 +136,24 @@ def test_tries_on_one_account_are_limited(portal: Portal) -> None:
     assert answer.status_code == 429
     assert 20 < int(answer.headers["Retry-After"]) <= 30
     assert f"Please wait {answer.headers['Retry-After']} seconds" in answer.text
+
+
+def test_what_the_workspace_refuses_is_not_counted_for_the_account(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = portal.client("rowan")
+    monkeypatch.setattr(tries, "PER_WORKSPACE", "2 per minute")
+    codes = [browser.sign_in(portal.email(Role.OWNER), "not it").status_code for _ in range(7)]
+    assert codes == [401] * 2 + [429] * 5
+    monkeypatch.undo()
+    assert browser.sign_in(portal.email(Role.OWNER)).status_code == 303
+
+
+def test_one_address_has_a_limit_over_all_workspaces(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tries, "ANYWHERE", "2 per minute")
+    browsers = [portal.client(slug) for slug in ("rowan", "cedar", "rowan")]
+    codes = [browser.sign_in(portal.email(Role.OWNER)).status_code for browser in browsers]
+    assert codes == [303, 303, 429]
 
 
 def test_the_right_password_forgets_the_wrong_tries(portal: Portal) -> None:
