@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import bcrypt
 import pytest
 from account_holders import PASSWORD, Person, Window, Workspace
 from sqlalchemy import insert, select, update
@@ -85,6 +86,12 @@ def test_confirming_ends_every_session_and_the_password(ada: Person) -> None:
     assert [mine.status(), thief.status()] == [401, 401]
     assert thief.try_to_sign_in(ada.email, PASSWORD).status_code == 401
     assert ada.rows(device) == []
+
+
+def test_confirming_makes_no_hash_that_others_could_keep_it_from(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, link = told(ada)
+    monkeypatch.setattr(bcrypt, "hashpw", lambda *_: pytest.fail("hashed"))
+    assert Window.open(ada.workspace).post(link).status_code == 200
 
 
 def test_confirming_sends_a_link_to_a_new_password(ada: Person) -> None:

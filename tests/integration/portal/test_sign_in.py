@@ -10,6 +10,7 @@ from sqlalchemy import update
 from strongroom.platform.portal.access import service, tries
 from strongroom.platform.web import sessions
 from strongroom.platform.web.permissions import Role
+from strongroom.tenant_schema.queries import members
 from strongroom.tenant_schema.tables import session as session_table
 
 Portal = Any  # the class is in visitors.py
@@ -70,6 +71,25 @@ def test_an_unknown_address_costs_a_hash_too(portal: Portal, monkeypatch: pytest
     monkeypatch.setattr(service, "dummy_verify", lambda password, *_: hashed.append(password))
     portal.client().sign_in("nobody@people.example", "a guess")
     assert hashed == ["a guess"]
+
+
+def test_a_password_that_is_changed_while_it_is_checked_opens_nothing(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reset, change and “this was not me” do comes between the look at the row and the new session."""
+    browser, real, admin = portal.client(), service.fits, portal.people["acme", Role.ADMIN]
+
+    def slow(password: str, stored: str) -> bool:
+        with portal.database("acme") as conn:
+            members.set_password_hash(conn, admin, "another")
+        return real(password, stored)
+
+    with portal.database("acme") as conn:
+        before = members.by_id(conn, admin).password_hash
+    monkeypatch.setattr(service, "fits", slow)
+    assert browser.sign_in(portal.email(Role.ADMIN)).status_code == 401
+    with portal.database("acme") as conn:
+        members.set_password_hash(conn, admin, before)
 
 
 def test_sign_out_ends_the_session_on_the_server(portal: Portal) -> None:
