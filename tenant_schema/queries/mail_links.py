@@ -89,3 +89,9 @@ def first_made(conn: Connection, member_id: UUID, token_hash: bytes, purpose: st
     """Return when the oldest of a link, used up or not, and its member's open links of this purpose was made."""
     values = {"owner_id": member_id, "presented": token_hash, "for_what": purpose, "now": now}
     return conn.execute(_FIRST_OPEN, values).scalar_one()
+
+
+def made_since(conn: Connection, purpose: str, since: datetime) -> int:
+    """Return how many links of a purpose were made since then, used up or not."""
+    made = mail_link.c.purpose == purpose, mail_link.c.created_at >= since
+    return conn.execute(select(func.count()).select_from(mail_link).where(*made)).scalar_one()

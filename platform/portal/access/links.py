@@ -62,5 +62,10 @@ def first_made(conn: Connection, member_id: UUID, token: str, purpose: str, now:
     return queries.first_made(conn, member_id, _hash(token), purpose, now)
 
 
+def made_since(conn: Connection, purpose: str, since: datetime) -> int:
+    """How many links of a purpose were made in this workspace since then."""
+    return queries.made_since(conn, purpose, since)
+
+
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
