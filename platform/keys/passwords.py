@@ -23,6 +23,7 @@ SCHEME = "sr1"
 COST = 12
 LONGEST = 1024  # bytes of UTF-8
 WAIT_SECONDS = 10.0
+_TOO_LONG = f"The password is too long; the limit is {LONGEST} bytes."
 
 
 def concurrency() -> int:
@@ -111,7 +112,9 @@ def _bcrypt(secret: bytes, salt: bytes) -> bytes:
 
 
 def _peppered(password: str, pepper: bytes) -> bytes:
+    if len(password) > LONGEST:  # before normalising, whose time can grow with the square of the length
+        raise CallError(_TOO_LONG, field="password")
     content = unicodedata.normalize("NFC", password).encode("utf-8", "surrogatepass")
     if len(content) > LONGEST:
-        raise CallError(f"The password is too long; the limit is {LONGEST} bytes.", field="password")
+        raise CallError(_TOO_LONG, field="password")
     return base64.b64encode(hmac.digest(pepper, content, "sha384"))

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, delete, exists, func, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, exists, func, or_, select, update
 from sqlalchemy import insert as insert_into
 
 from ..tables import mail_link, member
@@ -30,7 +30,14 @@ _SWEEP = delete(mail_link).where(
     mail_link.c.member_id == bindparam("owner_id"), mail_link.c.expires_at < bindparam("before")
 )
 _KNOWN = select(exists().where(mail_link.c.token_hash == bindparam("presented")))
-_MADE = select(mail_link.c.created_at).where(mail_link.c.token_hash == bindparam("presented"))
+_FIRST_OPEN = select(func.min(mail_link.c.created_at)).where(
+    mail_link.c.member_id == bindparam("owner_id"),
+    mail_link.c.purpose == bindparam("for_what"),
+    or_(
+        mail_link.c.token_hash == bindparam("presented"),
+        and_(mail_link.c.used_at.is_(None), mail_link.c.expires_at > bindparam("now")),
+    ),
+)
 
 
 def insert(
@@ -78,6 +85,13 @@ def was_made(conn: Connection, token_hash: bytes) -> bool:
     return bool(conn.execute(_KNOWN, {"presented": token_hash}).scalar_one())
 
 
-def made_at(conn: Connection, token_hash: bytes) -> datetime | None:
-    """Return when a link was made, used up or not; None for one that this workspace never sent."""
-    return conn.execute(_MADE, {"presented": token_hash}).scalar_one_or_none()
+def first_made(conn: Connection, member_id: UUID, token_hash: bytes, purpose: str, now: datetime) -> datetime:
+    """Return when the oldest of a link, used up or not, and its member's open links of this purpose was made."""
+    values = {"owner_id": member_id, "presented": token_hash, "for_what": purpose, "now": now}
+    return conn.execute(_FIRST_OPEN, values).scalar_one()
+
+
+def made_since(conn: Connection, purpose: str, since: datetime) -> int:
+    """Return how many links of a purpose were made since then, used up or not."""
+    made = mail_link.c.purpose == purpose, mail_link.c.created_at >= since
+    return conn.execute(select(func.count()).select_from(mail_link).where(*made)).scalar_one()

@@ -64,6 +64,7 @@ _RENEW = (
     .where(member.c.id == bindparam("member_id"), member.c.password_hash == bindparam("old"))
     .values(password_hash=bindparam("new"))
 )
+_LOCK_ONE = _BY_ID.with_for_update(key_share=True)
 
 
 def by_id(conn: Connection, member_id: UUID) -> Member:
@@ -155,9 +156,16 @@ def set_password_hash(conn: Connection, member_id: UUID, password_hash: str) -> 
     _set(conn, member_id, password_hash=password_hash)
 
 
-def renew_password_hash(conn: Connection, member_id: UUID, old: str, new: str) -> None:
-    """Replace a hash by a newer one of the same password, unless another password was set meanwhile."""
-    conn.execute(_RENEW, {"member_id": member_id, "old": old, "new": new})
+def replace_password_hash(conn: Connection, member_id: UUID, old: str, new: str) -> bool:
+    """Replace a hash unless another password was set meanwhile; say whether it was replaced."""
+    return conn.execute(_RENEW, {"member_id": member_id, "old": old, "new": new}).rowcount == 1
+
+
+def has_still(conn: Connection, member_id: UUID, password_hash: str) -> bool:
+    """Say whether an active member has this very hash, and lock the row, so that it stays so until the commit."""
+    row = conn.execute(_LOCK_ONE, {"id": member_id}).one_or_none()
+    found = None if row is None else _member(row)
+    return found is not None and found.state == "active" and found.password_hash == password_hash
 
 
 def count_hashes(conn: Connection, prefix: str) -> int:

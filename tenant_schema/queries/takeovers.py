@@ -4,11 +4,16 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, delete, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, or_, select, update
 
 from ..tables import api_token, challenge, ownership_transfer, passkey, recovery_code, totp
 
 _FACTORS = (passkey, totp, recovery_code)
+_WHEN: dict[Table, ColumnElement[datetime]] = {
+    passkey: passkey.c.created_at,
+    totp: func.coalesce(totp.c.confirmed_at, totp.c.created_at),  # the secret may have lain unconfirmed
+    recovery_code: recovery_code.c.created_at,
+}
 
 
 def revoke_tokens(conn: Connection, member_id: UUID) -> int:
@@ -32,7 +37,7 @@ def cancel_transfers(conn: Connection, member_id: UUID) -> None:
 
 def has_factor_before(conn: Connection, member_id: UUID, since: datetime) -> bool:
     """Say whether the member has a second factor from before `since`."""
-    by_code = exists().where(totp.c.member_id == member_id, totp.c.confirmed_at < since)
+    by_code = exists().where(totp.c.member_id == member_id, totp.c.confirmed_at.is_not(None), _WHEN[totp] < since)
     by_key = exists().where(passkey.c.member_id == member_id, passkey.c.created_at < since)
     return bool(conn.execute(select(or_(by_code, by_key))).scalar_one())
 
@@ -49,4 +54,4 @@ def spoil_passkeys(conn: Connection, member_id: UUID, since: datetime) -> int:
 
 
 def _added(table: Table, member_id: UUID, since: datetime) -> tuple[Any, Any]:
-    return table.c.member_id == member_id, table.c.created_at >= since
+    return table.c.member_id == member_id, _WHEN[table] >= since

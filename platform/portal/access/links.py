@@ -57,9 +57,14 @@ def was_made(conn: Connection, token: str) -> bool:
     return queries.was_made(conn, _hash(token))
 
 
-def made_at(conn: Connection, token: str) -> datetime | None:
-    """When this link was made, used up or not; None for one that was never sent from this workspace."""
-    return queries.made_at(conn, _hash(token))
+def first_made(conn: Connection, member_id: UUID, token: str, purpose: str, now: datetime) -> datetime:
+    """When the oldest of this link, used up or not, and the member's open links of its purpose was made."""
+    return queries.first_made(conn, member_id, _hash(token), purpose, now)
+
+
+def made_since(conn: Connection, purpose: str, since: datetime) -> int:
+    """How many links of a purpose were made in this workspace since then."""
+    return queries.made_since(conn, purpose, since)
 
 
 def _hash(token: str) -> bytes:

@@ -36,8 +36,9 @@ def sign_in_now() -> ResponseReturnValue:
     """Check the e-mail address and password; then the session begins, or the second factor is asked for."""
     onward = local_path(request.form.get("next"))
     email, password = request.form.get("email", ""), request.form.get("password", "")
-    account = service.email_index(email).hex()
     try:
+        tries.count_address()
+        account = service.email_index(email).hex()
         tries.count(account)
     except TooManyRequests as refused:
         return _too_many(refused, email)

@@ -12,7 +12,7 @@ from ....tenant_schema import tables
 from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import audit, invitations, members, tokens
 from ...cards.masking import mask
-from ...keys.emails import normalise_email
+from ...keys.emails import LONGEST_TYPED, normalise_email
 from ...keys.passwords import dummy_verify, hash_password, needs_renewal, verify_password
 from ...web import refusals, tenant
 from ...web.permissions import Role
@@ -31,7 +31,11 @@ class Invited:
 
 
 def check_credentials(email: str, password: str) -> UUID | None:
-    """The member with this e-mail address and password, or None. Takes as long when nobody has the address."""
+    """The member with this e-mail address and password, or None. Takes as long when nobody has the address.
+
+    Locks the member's row: until the commit nobody else sets another password, removes the member or says “this was
+    not me”. Who did so while the hash was computed is found here, and the old password no longer fits.
+    """
     keys, cost = tenant.platform().keys.platform(), tenant.platform().settings.bcrypt_cost
     found = members.by_email(tenant.connection(), email_index(email))
     if found is None or found.password_hash is None or found.state != "active":
@@ -39,9 +43,11 @@ def check_credentials(email: str, password: str) -> UUID | None:
         return None
     if not fits(password, found.password_hash):
         return None
-    if needs_renewal(found.password_hash, keys.pepper, cost):
-        members.renew_password_hash(tenant.connection(), found.id, found.password_hash, hash_new(password))
-    return found.id
+    if not needs_renewal(found.password_hash, keys.pepper, cost):
+        return found.id if members.has_still(tenant.connection(), found.id, found.password_hash) else None
+    renewed = hash_new(password)
+    members.replace_password_hash(tenant.connection(), found.id, found.password_hash, renewed)
+    return found.id if members.has_still(tenant.connection(), found.id, renewed) else None
 
 
 def fits(password: str, stored: str) -> bool:
@@ -56,7 +62,7 @@ def email_index(email: str) -> bytes:
     try:
         spelled = normalise_email(email)
     except CallError:
-        spelled = email.strip().casefold()
+        spelled = email[:LONGEST_TYPED].strip().casefold()
     return tenant.cipher().blind(tables.member.c.email_index, spelled)
 
 

@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in: by address, by account and by workspace, counted before anything is looked at.
+"""How often somebody may try to sign in: by address, by workspace and by account, counted before anything is looked at.
 
 In this order: an address that is over its limit uses up nothing of the others. Accounts that do not exist are counted
 as those that do. A browser whose owner has shown that the account's mailbox is theirs has tries of its own.
@@ -13,20 +13,31 @@ from flask import session
 from ...web import limits, tenant
 
 PER_ADDRESS = "30 per minute"
+ANYWHERE = "60 per minute"  # of one address, over all workspaces
 PER_WORKSPACE = "120 per minute"
 UNLOCKED_FOR = 30 * 60  # seconds
 _UNLOCKED = "unlocked"  # in the signed cookie: account, name of its own tries, Unix time of its end
 
 
+def count_address() -> None:
+    """Count a try of this address, before anything that it sends is looked at. Raises `TooManyRequests`."""
+    if _unlocked() is None:
+        _hit_address()
+
+
 def count(account: str) -> None:
-    """Count a try to sign in as `account` (the blind index of what was typed). Raises `TooManyRequests`."""
+    """Count a try to sign in as `account` (the blind index of what was typed). Raises `TooManyRequests`.
+
+    The account's own count comes last: a try that another limit refuses does not make its owner wait.
+    """
     workspace, own = tenant.tenant().id, _own_tries(account)
     if own:
         limits.hit_growing("sign-in unlocked", workspace, account, own)
         return
-    limits.hit(PER_ADDRESS, "sign-in", workspace, limits.address())
-    limits.hit_growing("sign-in", workspace, account)
+    if _unlocked() is not None:  # for another account
+        _hit_address()
     limits.hit(PER_WORKSPACE, "sign-in", workspace)
+    limits.hit_growing("sign-in", workspace, account)
 
 
 def succeeded(account: str) -> None:
@@ -39,9 +50,19 @@ def unlock(account: str) -> None:
     session[_UNLOCKED] = [account, secrets.token_urlsafe(16), int(time.time()) + UNLOCKED_FOR]
 
 
+def _hit_address() -> None:
+    limits.hit(ANYWHERE, "sign-in anywhere", limits.address())
+    limits.hit(PER_ADDRESS, "sign-in", tenant.tenant().id, limits.address())
+
+
 def _own_tries(account: str) -> str | None:
+    kept = _unlocked()
+    return kept[1] if kept and kept[0] == account else None
+
+
+def _unlocked() -> tuple[str, str, int] | None:
     kept = session.get(_UNLOCKED)
     if not isinstance(kept, list):
         return None
-    whose, own, until = cast(tuple[str, str, int], kept)
-    return own if whose == account and time.time() < until else None
+    found = cast(tuple[str, str, int], kept)
+    return found if time.time() < found[2] else None

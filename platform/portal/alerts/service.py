@@ -4,7 +4,6 @@ Nothing here commits. The link that is used up proves no more than that somebody
 away, and gives nothing: the way back is a link in another mail, and a second factor stays in force.
 """
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -16,9 +15,9 @@ from ....tenant_schema.queries import audit, devices, invitations, members, sess
 from ...mail import outbox
 from ...web import refusals, tenant
 from ..access import links
-from ..access.service import hash_new
 
 RESET_GOOD_FOR = timedelta(minutes=30)
+NO_PASSWORD = "none"  # no password fits it, and trying one takes as long as ever; making a hash could end in a 503
 BEFORE = timedelta(days=1)  # who is told of a sign-in may not have been told of the one before
 
 
@@ -26,10 +25,10 @@ BEFORE = timedelta(days=1)  # who is told of a sign-in may not have been told of
 class Disowned:
     """What was done. `locked`: a passkey that may be the stranger's was the member's only second factor."""
 
-    sessions: int
     tokens: int
     factors_removed: int
     locked: bool
+    sessions: int
 
 
 def is_good(token: str, now: datetime) -> bool:
@@ -44,37 +43,37 @@ def is_good(token: str, now: datetime) -> bool:
 def disown(token: str, now: datetime) -> Disowned | None:
     """Use the link up and end every way into its member's account; None where the link is not good (any more).
 
-    The password becomes one that nobody knows. Factors that were added since a day before the mail may be the
-    stranger's: they go where the member has an older one, which is then asked for as before.
+    The password becomes one that nobody knows. Factors that were added since a day before the first mail that still
+    could be answered may be the stranger's: they go where the member has an older one, which is asked for as before.
     """
     conn = tenant.connection()
-    member_id, made = links.use(conn, token, links.NOT_ME, now), links.made_at(conn, token)
-    if member_id is None or made is None:
+    member_id = links.use(conn, token, links.NOT_ME, now)
+    if member_id is None:
         is_good(token, now)  # notes one that was never sent from here
         return None
-    members.set_password_hash(conn, member_id, hash_new(secrets.token_urlsafe(32)))
-    since = made - BEFORE
+    members.set_password_hash(conn, member_id, NO_PASSWORD)
+    since = links.first_made(conn, member_id, token, links.NOT_ME, now) - BEFORE  # of mails, a later one may be clicked
     older = takeovers.has_factor_before(conn, member_id, since)
     done = Disowned(
-        sessions=sessions.revoke_all(conn, member_id),
         tokens=takeovers.revoke_tokens(conn, member_id),
         factors_removed=takeovers.remove_factors(conn, member_id, since) if older else 0,
         locked=not older and takeovers.spoil_passkeys(conn, member_id, since) > 0,
+        sessions=_end_the_rest(conn, member_id),
     )
-    _end_the_rest(conn, member_id)
     detail = {"sessions": done.sessions, "tokens": done.tokens, "factors": done.factors_removed, "locked": done.locked}
     audit.record(conn, member_id, "member.disowned_sign_in", "member", member_id, detail)
     _send_reset(conn, member_id)
     return done
 
 
-def _end_the_rest(conn: Connection, member_id: UUID) -> None:
-    """What a stranger could come back by, or let others in by."""
+def _end_the_rest(conn: Connection, member_id: UUID) -> int:
+    """What a stranger could come back by, or let others in by; the sessions last. Returns how many there were."""
     takeovers.end_challenges(conn, member_id)
     takeovers.cancel_transfers(conn, member_id)
     invitations.revoke_by(conn, member_id)
     devices.forget_all(conn, member_id)
     links.end(conn, member_id, links.RESET, links.NOT_ME, links.UNLOCK)
+    return sessions.revoke_all(conn, member_id)
 
 
 def _send_reset(conn: Connection, member_id: UUID) -> None:

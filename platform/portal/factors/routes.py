@@ -136,7 +136,9 @@ def remove_passkey(passkey_id: UUID) -> ResponseReturnValue:
 @fresh
 def make_codes() -> ResponseReturnValue:
     """Fresh recovery codes, shown this once."""
-    return _codes_page("Your new recovery codes", service.new_recovery_codes(current()))
+    made = service.new_recovery_codes(current())
+    sessions.rotate()
+    return _codes_page("Your new recovery codes", made)
 
 
 @blueprint.post("/members/<uuid:member_id>/factors/reset")

@@ -175,6 +175,7 @@ def new_recovery_codes(member: CurrentMember) -> list[str]:
     conn = tenant.connection()
     if not factors.has_second_factor(conn, member.id):
         raise RefusedError("Set up an authenticator app or a passkey first: recovery codes stand in for it.")
+    tell(Alert.FACTOR_ADDED, member.id, which="ten new recovery codes")
     return _new_codes(member)
 
 

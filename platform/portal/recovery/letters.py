@@ -1,6 +1,6 @@
 """The mails with links that lead back in, and who gets them: active members who have a password."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
@@ -15,6 +15,7 @@ from ..access import links
 
 SEND: Final = "send_recovery_link"  # the task's name
 GOOD_FOR = timedelta(minutes=30)
+MOST, WITHIN = 100, timedelta(hours=1)  # links of a purpose that a workspace sends; asking in vain uses up none
 
 _SUBJECTS = {links.RESET: "Choose a new password for {}", links.UNLOCK: "Sign in to {}"}
 _BODIES = {
@@ -48,6 +49,8 @@ def send(
     """Queue the mail in the transaction of `conn` (the workspace's); False where nobody is to get it."""
     member = members.by_email(conn, email_index)
     if member is None or member.state != "active" or member.password_hash is None:
+        return False
+    if links.made_since(conn, purpose, datetime.now(UTC) - WITHIN) >= MOST:
         return False
     token = links.make(conn, member.id, purpose, GOOD_FOR)
     body = _BODIES[purpose].format(

@@ -16,7 +16,6 @@ from ..access import links, tries
 from . import service
 
 ASKS_PER_ADDRESS = "10 per 10 minutes"
-ASKS_PER_WORKSPACE = "100 per hour"
 USES_PER_ADDRESS = "30 per minute"
 
 blueprint = Blueprint("recovery", __name__, template_folder="templates")
@@ -101,7 +100,6 @@ def _send(purpose: str) -> ResponseReturnValue:
     if "@" not in email:
         error = "Enter the e-mail address that you sign in with."
         return render_template("recovery/ask.html", email=email, error=error), 422
-    limits.hit(ASKS_PER_WORKSPACE, purpose, workspace)
     service.ask(email, purpose)
     return render_template("recovery/sent.html", email=email, purpose=purpose)
 

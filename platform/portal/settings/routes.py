@@ -54,7 +54,6 @@ def save_password() -> ResponseReturnValue:
         service.change_password(current(), request.form.get("old_password", ""), request.form.get("password", ""))
     except CallError as error:
         return _profile_form(current().name, {error.field or "password": str(error)}), 422
-    limits.forget_growing("password", tenant.tenant().id, str(current().id))
     sessions.rotate(end_others=True)
     flash("Your password is changed, and your other sessions have ended.")
     return redirect(url_for("settings.profile"), 303)

@@ -14,7 +14,7 @@ from ....tenant_schema.queries import settings as settings_queries
 from ...protection.policy import DAY, Policy
 from ...tenants import queries as tenants
 from ...tenants.slugs import check_name as check_workspace_name
-from ...web import tenant
+from ...web import limits, tenant
 from ...web.formats import plural
 from ...web.member import CurrentMember
 from ..access import links
@@ -42,8 +42,10 @@ def change_password(member: CurrentMember, old: str, new: str) -> None:
     stored = members.by_id(conn, member.id).password_hash
     if stored is None or not access.fits(old, stored):
         raise CallError("This is not your password.", "old_password")
+    limits.forget_growing("password", tenant.tenant().id, str(member.id))  # also where the new one will not do
     check_password(new, member.email, tenant.tenant().name, member.name)
-    members.set_password_hash(conn, member.id, access.hash_new(new))
+    if not members.replace_password_hash(conn, member.id, stored, access.hash_new(new)):
+        raise CallError("This is no longer your password.", "old_password")
     sessions.revoke_all(conn, member.id, keep=member.session_id)
     links.end(conn, member.id, *links.ONE_AT_A_TIME)
     audit.record(conn, member.id, "member.password_changed", "member", member.id)

@@ -93,7 +93,10 @@ def test_new_recovery_codes_end_the_old_ones(ada: Person) -> None:
     window = ada.sign_in()
     enrol_app(ada)
     old = give_codes(ada)
+    before = window.cookie(SESSION)
     fresh = window.post("/settings/security/recovery-codes", form="/settings/security")
+    assert window.cookie(SESSION) != before
+    assert "ten new recovery codes" in ada.mails()[-1].body
     new = re.findall(r"<code>([0-9A-Z-]{19})</code>", fresh.text)
     assert len(new) == 10
     later = half_in(ada)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import bcrypt
 import pytest
 from account_holders import PASSWORD, Person, Window, Workspace
 from sqlalchemy import insert, select, update
@@ -87,6 +88,12 @@ def test_confirming_ends_every_session_and_the_password(ada: Person) -> None:
     assert ada.rows(device) == []
 
 
+def test_confirming_makes_no_hash_that_others_could_keep_it_from(ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, _, link = told(ada)
+    monkeypatch.setattr(bcrypt, "hashpw", lambda *_: pytest.fail("hashed"))
+    assert Window.open(ada.workspace).post(link).status_code == 200
+
+
 def test_confirming_sends_a_link_to_a_new_password(ada: Person) -> None:
     _, _, link = told(ada)
     Window.open(ada.workspace).post(link)
@@ -155,6 +162,31 @@ def test_factors_from_before_stay_and_those_added_since_go(ada: Person) -> None:
     assert "Second factors that were added lately are gone too" in Window.open(ada.workspace).post(link).text
     assert ada.rows(passkey) == ada.rows(recovery_code) == []
     assert len(ada.rows(totp)) == 1
+
+
+def test_the_link_of_a_later_mail_takes_as_much_away_as_that_of_the_first(ada: Person) -> None:
+    add_totp(ada, datetime.now(UTC) - 30 * DAY)
+    with ada.workspace.database() as conn:
+        links.make(conn, ada.id, links.NOT_ME, 7 * DAY)
+        conn.execute(
+            update(mail_link).where(mail_link.c.member_id == ada.id).values(created_at=datetime.now(UTC) - 3 * DAY)
+        )
+        later = links.make(conn, ada.id, links.NOT_ME, 7 * DAY)
+    add_passkey(ada, datetime.now(UTC) - 3 * DAY)
+    Window.open(ada.workspace).post(f"/not-me/{later}")
+    assert ada.rows(passkey) == []
+    assert len(ada.rows(totp)) == 1
+
+
+def test_an_app_is_as_old_as_its_confirmation(ada: Person) -> None:
+    _, _, link = told(ada)
+    add_passkey(ada, datetime.now(UTC) - 30 * DAY)
+    add_totp(ada, datetime.now(UTC) - 30 * DAY)
+    with ada.workspace.database() as conn:
+        conn.execute(update(totp).where(totp.c.member_id == ada.id).values(confirmed_at=datetime.now(UTC)))
+    Window.open(ada.workspace).post(link)
+    assert ada.rows(totp) == []
+    assert len(ada.rows(passkey)) == 1
 
 
 def test_an_only_factor_that_is_new_is_kept_but_lets_nobody_in(ada: Person) -> None:

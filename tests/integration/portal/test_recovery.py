@@ -14,6 +14,7 @@ from strongroom.platform.jobs.worker import run_worker
 from strongroom.platform.keys import FieldCipher
 from strongroom.platform.keys.passwords import pepper_id, prefix_of
 from strongroom.platform.portal.access import links
+from strongroom.platform.portal.recovery import letters
 from strongroom.platform.portal.recovery.letters import GOOD_FOR
 from strongroom.platform.web import sessions
 from strongroom.platform.web.permissions import Role
@@ -188,6 +189,24 @@ def test_beyond_three_an_hour_nothing_more_is_sent(portal: Portal, forgetful: UU
         assert answer.status_code == 200 and "is on its way" in answer.text
         sent += len(deliver(portal))
     assert sent == 3
+
+
+def test_a_workspace_sends_so_many_links_an_hour_and_asking_in_vain_uses_up_none(
+    portal: Portal, forgetful: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = portal.client(W)
+    waiting(portal)
+    for number in range(3):
+        assert browser.post("/reset", {"email": f"{number}@people.example"}, form="/reset").status_code == 200
+    assert deliver(portal) == []
+    with portal.database(W) as conn:
+        made = links.made_since(conn, links.RESET, datetime.now(UTC) - letters.WITHIN)
+    monkeypatch.setattr(letters, "MOST", made + 1)
+    sent = 0
+    for _ in range(2):
+        browser.post("/reset", {"email": EMAIL}, form="/reset")
+        sent += len(deliver(portal))
+    assert sent == 1
 
 
 def test_a_real_worker_sends_the_link(portal: Portal, forgetful: UUID) -> None:

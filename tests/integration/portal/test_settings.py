@@ -4,11 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import insert
 
 from strongroom.platform.control.tables import backup
+from strongroom.platform.portal.access import service
 from strongroom.platform.web.permissions import Role
-from strongroom.tenant_schema.queries import settings
+from strongroom.tenant_schema.queries import members, settings
 
 Portal = Any  # the class is in visitors.py
 
@@ -72,6 +74,33 @@ def test_another_session_can_be_ended_but_not_anothers(portal: Portal) -> None:
     for one in reversed(ids):  # this session is the first of the list
         here.post(f"/settings/sessions/{one}/end", form="/settings/profile") if here.cookie("__Host-session") else None
     assert there.get("/members").status_code == 401
+
+
+def test_a_new_password_that_will_not_do_is_no_wrong_try(portal: Portal) -> None:
+    browser = portal.signed_in(Role.MEMBER)
+    change = {"old_password": portal.password, "password": "short"}
+    codes = [browser.post("/settings/password", change, form="/settings/profile").status_code for _ in range(7)]
+    assert codes == [422] * 7
+
+
+def test_of_two_changes_at_once_the_second_is_refused(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, real = portal.signed_in(Role.MEMBER), service.hash_new
+    member_id = portal.people["acme", Role.MEMBER]
+
+    def slow(password: str) -> str:
+        with portal.database("acme") as conn:
+            members.set_password_hash(conn, member_id, "another")
+        return real(password)
+
+    with portal.database("acme") as conn:
+        before = members.by_id(conn, member_id).password_hash
+    monkeypatch.setattr(service, "hash_new", slow)
+    change = {"old_password": portal.password, "password": "seven marmalade bridges"}
+    answer = browser.post("/settings/password", change, form="/settings/profile")
+    with portal.database("acme") as conn:
+        after = members.by_id(conn, member_id).password_hash
+        members.set_password_hash(conn, member_id, before)
+    assert (answer.status_code, after) == (422, "another")
 
 
 def test_a_new_password_ends_the_other_sessions_and_not_this_one(portal: Portal) -> None:

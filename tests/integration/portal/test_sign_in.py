@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from strongroom.platform.portal.access import service
+from strongroom.platform.portal.access import service, tries
 from strongroom.platform.web import sessions
 from strongroom.platform.web.permissions import Role
+from strongroom.tenant_schema.queries import members
 from strongroom.tenant_schema.tables import session as session_table
 
 Portal = Any  # the class is in visitors.py
@@ -70,6 +71,25 @@ def test_an_unknown_address_costs_a_hash_too(portal: Portal, monkeypatch: pytest
     monkeypatch.setattr(service, "dummy_verify", lambda password, *_: hashed.append(password))
     portal.client().sign_in("nobody@people.example", "a guess")
     assert hashed == ["a guess"]
+
+
+def test_a_password_that_is_changed_while_it_is_checked_opens_nothing(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What reset, change and “this was not me” do comes between the look at the row and the new session."""
+    browser, real, admin = portal.client(), service.fits, portal.people["acme", Role.ADMIN]
+
+    def slow(password: str, stored: str) -> bool:
+        with portal.database("acme") as conn:
+            members.set_password_hash(conn, admin, "another")
+        return real(password, stored)
+
+    with portal.database("acme") as conn:
+        before = members.by_id(conn, admin).password_hash
+    monkeypatch.setattr(service, "fits", slow)
+    assert browser.sign_in(portal.email(Role.ADMIN)).status_code == 401
+    with portal.database("acme") as conn:
+        members.set_password_hash(conn, admin, before)
 
 
 def test_sign_out_ends_the_session_on_the_server(portal: Portal) -> None:
@@ -136,6 +156,24 @@ def test_tries_on_one_account_are_limited(portal: Portal) -> None:
     assert answer.status_code == 429
     assert 20 < int(answer.headers["Retry-After"]) <= 30
     assert f"Please wait {answer.headers['Retry-After']} seconds" in answer.text
+
+
+def test_what_the_workspace_refuses_is_not_counted_for_the_account(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = portal.client("rowan")
+    monkeypatch.setattr(tries, "PER_WORKSPACE", "2 per minute")
+    codes = [browser.sign_in(portal.email(Role.OWNER), "not it").status_code for _ in range(7)]
+    assert codes == [401] * 2 + [429] * 5
+    monkeypatch.undo()
+    assert browser.sign_in(portal.email(Role.OWNER)).status_code == 303
+
+
+def test_one_address_has_a_limit_over_all_workspaces(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tries, "ANYWHERE", "2 per minute")
+    browsers = [portal.client(slug) for slug in ("rowan", "cedar", "rowan")]
+    codes = [browser.sign_in(portal.email(Role.OWNER)).status_code for browser in browsers]
+    assert codes == [303, 303, 429]
 
 
 def test_the_right_password_forgets_the_wrong_tries(portal: Portal) -> None:

@@ -35,3 +35,16 @@ def test_what_is_no_address_is_refused(typed: str) -> None:
     with pytest.raises(CallError) as caught:
         normalise_email(typed)
     assert caught.value.field == "email"
+
+
+@pytest.mark.parametrize("letter", ["ß", "ẞ", "\u03c2", "\u200c", "\u200d"])
+def test_a_domain_that_could_be_two_is_refused(letter: str) -> None:
+    with pytest.raises(CallError, match="xn--"):
+        normalise_email(f"ada@fa{letter}b.example")
+
+
+def test_long_text_is_refused_before_it_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred thousand combining marks would take a minute."""
+    monkeypatch.setattr("strongroom.platform.keys.emails.unicodedata", None)
+    with pytest.raises(CallError):
+        normalise_email("a" * 309 + "@example.com")

@@ -120,3 +120,10 @@ def test_who_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch
     with ThreadPoolExecutor(passwords.concurrency() + 1) as pool:
         tries = [pool.submit(hash_password, "x", PEPPER, FAST) for _ in range(passwords.concurrency() + 1)]
         assert any(isinstance(each.exception(), UnavailableError) for each in tries)
+
+
+def test_a_long_password_is_refused_before_it_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundred thousand combining marks would take a minute."""
+    monkeypatch.setattr("strongroom.platform.keys.passwords.unicodedata", None)
+    with pytest.raises(CallError, match="too long"):
+        dummy_verify("x" * 1025, PEPPER, FAST)
