@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from ....tenant_schema import tables
-from ....tenant_schema.queries import audit, devices, invitations, members, sessions, takeovers
+from ....tenant_schema.queries import audit, devices, factors, invitations, members, sessions, takeovers
 from ...mail import outbox
 from ...web import refusals, tenant
 from ..access import links
@@ -23,7 +23,7 @@ BEFORE = timedelta(days=1)  # who is told of a sign-in may not have been told of
 
 @dataclass(frozen=True, slots=True)
 class Disowned:
-    """What was done. `locked`: a passkey that may be the stranger's was the member's only second factor."""
+    """What was done. `locked`: the member's only second factors may be the stranger's, and are asked for."""
 
     tokens: int
     factors_removed: int
@@ -57,13 +57,25 @@ def disown(token: str, now: datetime) -> Disowned | None:
     done = Disowned(
         tokens=takeovers.revoke_tokens(conn, member_id),
         factors_removed=takeovers.remove_factors(conn, member_id, since) if older else 0,
-        locked=not older and takeovers.spoil_passkeys(conn, member_id, since) > 0,
+        locked=not older and _lock_factors(conn, member_id, since),
         sessions=_end_the_rest(conn, member_id),
     )
     detail = {"sessions": done.sessions, "tokens": done.tokens, "factors": done.factors_removed, "locked": done.locked}
     audit.record(conn, member_id, "member.disowned_sign_in", "member", member_id, detail)
     _send_reset(conn, member_id)
     return done
+
+
+def _lock_factors(conn: Connection, member_id: UUID, since: datetime) -> bool:
+    """Let new factors, where there is no older one, let nobody past; False where there is none.
+
+    An app stays as it is: whoever reads the mail alone cannot take it away, and alone it opens nothing.
+    """
+    if not factors.has_second_factor(conn, member_id):
+        return False
+    takeovers.spoil_passkeys(conn, member_id, since)
+    factors.remove_codes(conn, member_id)
+    return True
 
 
 def _end_the_rest(conn: Connection, member_id: UUID) -> int:
