@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ def a_card(portal: Portal, **changed: str) -> dict[str, str]:
 
 
 def start(browser: Browser) -> str:
-    found = SECRET.search(browser.post(f"{PAGE}/feed", form=PAGE).text)
+    found = SECRET.search(unescape(browser.post(f"{PAGE}/feed", form=PAGE).text))
     assert found
     return found[0]
 
@@ -52,10 +53,10 @@ def pay(browser: Browser, key: str, name: str) -> int:
 
 def test_the_feed_s_key_is_shown_once_and_can_be_changed_and_ended(browser: Browser) -> None:
     old = start(browser)
-    assert not SECRET.search(browser.get(PAGE).text)
+    assert not SECRET.search(unescape(browser.get(PAGE).text))
     assert pay(browser, old, "txn_a") == 202
     assert browser.post(f"{PAGE}/feed", form=PAGE).status_code == 409
-    rotated = SECRET.search(browser.post(f"{PAGE}/feed/rotate", form=PAGE).text)
+    rotated = SECRET.search(unescape(browser.post(f"{PAGE}/feed/rotate", form=PAGE).text))
     assert rotated
     assert pay(browser, rotated[0], "txn_b") == 202
     assert pay(browser, old, "txn_c") == 202

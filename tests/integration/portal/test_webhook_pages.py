@@ -3,6 +3,7 @@
 import re
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -37,7 +38,7 @@ def add(browser: Browser, **fields: object) -> tuple[str, str]:
     answer = browser.post(f"{PAGE}/new", form, form=f"{PAGE}/new")
     assert answer.status_code == 200, answer.text
     found = re.search(rf"{PAGE}/[0-9a-f-]{{36}}", answer.text)
-    secret = SECRET.search(answer.text)
+    secret = SECRET.search(unescape(answer.text))
     assert found
     assert secret
     return found[0], secret[0]
@@ -48,7 +49,7 @@ def test_the_key_is_shown_once_and_nowhere_else(portal: Portal, browser: Browser
     for path in (PAGE, page, f"{page}/edit"):
         answer = browser.get(path)
         assert URL in answer.text
-        assert not SECRET.search(answer.text)
+        assert not SECRET.search(unescape(answer.text))
     assert actions(portal)[-1] == "webhook.added"
     with portal.database("cedar") as conn:
         row = conn.execute(select(tables.webhook_endpoint)).one()
@@ -99,7 +100,7 @@ def test_it_can_be_changed(portal: Portal, browser: Browser) -> None:
 def test_a_new_key_leaves_the_old_one_for_a_day(portal: Portal, browser: Browser) -> None:
     page, old = add(browser)
     answer = browser.post(f"{page}/rotate", form=page)
-    new = SECRET.search(answer.text)
+    new = SECRET.search(unescape(answer.text))
     assert new
     assert new[0] != old
     with portal.database("cedar") as conn:

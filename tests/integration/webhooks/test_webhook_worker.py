@@ -129,7 +129,7 @@ def test_what_has_lost_its_job_is_found(office: Office) -> None:
     office.endpoint()
     office.emit()
     find_webhooks(office.platform)
-    assert [job.arguments["tenant_id"] for job in waiting(office)] == [office.tenant.id]
+    assert office.tenant.id in [job.arguments["tenant_id"] for job in waiting(office)]  # beside those of other tests
     deliver_webhooks(office.platform, "no-such-tenant")
 
 
