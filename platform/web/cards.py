@@ -5,7 +5,8 @@ What is not a form (files, the API, the command line) is masked where it is read
 
 from typing import IO, Any, Final
 
-from flask import flash
+from flask import flash, session
+from flask.sessions import NullSession
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.formparser import FormDataParser
 
@@ -28,7 +29,8 @@ class MaskingParser(FormDataParser):
         masked = [(name, _masked(name, value)) for name, value in found]
         if masked == found:
             return rest, form, files
-        flash(MASKED, "warning")
+        if not isinstance(session, NullSession):  # a program has no page to be told on
+            flash(MASKED, "warning")
         kept: Any = self.cls
         return rest, kept(masked), files
 

@@ -92,10 +92,10 @@ def serve_proxied(
     files = tls_files(settings)
 
     def renew() -> None:
+        ensure_proxy_certificates(settings)  # first: an operator's file that is bad must not stop it
         ensure_certificates(settings, slugs())
-        ensure_proxy_certificates(settings)
 
-    first(renew, files.server)
+    first(renew, files.server, files.worker, files.proxy)
     server = Granian(
         "strongroom",
         address=settings.bind_host,
@@ -132,8 +132,8 @@ def serve_cdn(
     files = tls_files(settings)
 
     def renew() -> None:
+        ensure_cdn_authority(settings)  # first: an operator's file that is bad must not stop it
         ensure_certificates(settings, slugs())
-        ensure_cdn_authority(settings)
 
     first(renew, files.server, files.cdn)
     server = Granian(

@@ -35,6 +35,12 @@ def uploaded(program: Program, name: str = "taxi.png") -> Any:
     return program.post(RECEIPTS, data={"file": (io.BytesIO(picture()), name)})
 
 
+def test_a_card_number_beside_a_receipt_breaks_nothing(office: Office) -> None:
+    sent = {"file": (io.BytesIO(picture()), "taxi.png"), "note": "4111 1111 1111 1111"}
+    answer = office.program(Role.CONTRIBUTOR).post(RECEIPTS, data=sent)
+    assert answer.status_code < 500, answer.text
+
+
 def test_a_report_is_submitted_approved_and_paid(office: Office) -> None:
     spender, admin = office.program(Role.CONTRIBUTOR), office.program(Role.ADMIN)
     report = submitted(office, spender, 2)
