@@ -32,6 +32,8 @@ Load = Callable[[Settings, int], Served]  # with the process that the new one mu
 
 # Granian stops gracefully for this long, then kills; `up` promises that everything has ended after ten seconds.
 _GRACE_SECONDS = 4
+# At a reload the old process of each worker goes on for this long: the new one has to load the portal first.
+_READY_SECONDS = 4.0
 PLACES = 4096  # connections that one process keeps at the same time; the next wait to be accepted
 MOST_HEADER = 64 * 1024  # bytes of the head of a request
 MOST_STREAMS = 16  # requests of one HTTP/2 connection at the same time: granian keeps what it does not take
@@ -67,7 +69,7 @@ def serve_https(
         ssl_cert=files.server,
         ssl_key=files.server,
         ssl_protocol_min=SSLProtocols.tls13,
-        respawn_interval=1.0,
+        respawn_interval=_READY_SECONDS,
         **_common(patience),
     )
     look_after(renew, files.server)
@@ -106,7 +108,7 @@ def serve_proxied(
         ssl_protocol_min=SSLProtocols.tls13,
         ssl_ca=files.authority,
         ssl_client_verify=True,
-        respawn_interval=1.0,
+        respawn_interval=_READY_SECONDS,
         **_common(patience),
     )
     look_after(renew, files.worker)
@@ -146,7 +148,7 @@ def serve_cdn(
         ssl_protocol_min=SSLProtocols.tls13,
         ssl_ca=files.cdn,
         ssl_client_verify=True,
-        respawn_interval=1.0,
+        respawn_interval=_READY_SECONDS,
         **_common(patience),
     )
     look_after(renew, files.server, files.cdn)
