@@ -14,6 +14,7 @@ from strongroom.platform.api import tokens
 from strongroom.platform.api.scopes import ApiScope
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.keys import FieldCipher, hash_password
+from strongroom.platform.keys.tokens import hash_of
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.app import API, create_app
 from strongroom.platform.web.permissions import Role
@@ -79,7 +80,7 @@ class Office:
                 conn,
                 id=row_id,
                 member_id=self.people[role],
-                token_hash=tokens.hash_of(token),
+                token_hash=hash_of(token),
                 hint=tokens.hint_of(token),
                 name=self.cipher.seal(tables.api_token.c.name, row_id, "Test"),
                 scopes=scopes,
