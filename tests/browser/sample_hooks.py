@@ -12,7 +12,7 @@ from strongroom.platform.webhooks import events
 from strongroom.platform.webhooks.signature import new_secret
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import cards, webhooks
+from strongroom.tenant_schema.queries import cards, webhook_log, webhooks
 
 URL = "https://hooks.harbour-studio.example/strongroom/expenses?environment=production"
 _ANSWERS = {200: None, 500: "Internal Server Error", 503: "Service Unavailable", None: "No answer in time."}
@@ -46,7 +46,7 @@ def _make_endpoint(conn: Connection, cipher: FieldCipher, owner: UUID) -> None:
     for number, (state, tries) in enumerate((("delivered", [200]), ("failed", [503, None]), ("waiting", [500]))):
         data = {"report_id": str(new_uuid7()), "state": "approved", "amount": "1240.50", "currency": "GBP"}
         event_id = events.write(conn, cipher, "report.approved", data, [row_id])
-        (delivery_id,) = webhooks.deliveries_of(conn, event_id)
+        (delivery_id,) = webhook_log.deliveries_of(conn, event_id)
         _try(conn, delivery_id, state, tries, now - timedelta(hours=number))
 
 

@@ -10,9 +10,10 @@ from uuid import UUID
 from ....config.errors import CallError, NotFoundError, RefusedError
 from ....tenant_schema import tables
 from ....tenant_schema.ids import new_uuid7
-from ....tenant_schema.queries import audit
+from ....tenant_schema.queries import audit, webhook_log
 from ....tenant_schema.queries import webhooks as queries
-from ....tenant_schema.queries.webhooks import Attempt, Delivery, Endpoint
+from ....tenant_schema.queries.webhook_log import Delivery
+from ....tenant_schema.queries.webhooks import Attempt, Endpoint
 from ...cards.masking import mask
 from ...web import tenant
 from ...web.formats import plural
@@ -72,14 +73,14 @@ class Wanted:
 def listed(now: datetime) -> list[Shown]:
     """All endpoints with what became of their deliveries."""
     conn = tenant.connection()
-    counts = queries.counts(conn)
+    counts = webhook_log.counts(conn)
     return [_shown(one, now, counts.get(one.id)) for one in queries.endpoints(conn)]
 
 
 def find(endpoint_id: UUID, now: datetime) -> Shown:
     """One endpoint. Raises `NotFoundError`."""
     conn = tenant.connection()
-    return _shown(_existing(endpoint_id), now, queries.counts(conn).get(endpoint_id))
+    return _shown(_existing(endpoint_id), now, webhook_log.counts(conn).get(endpoint_id))
 
 
 def read(url: str, description: str, chosen: Collection[str]) -> Wanted:
@@ -159,13 +160,13 @@ def test(actor: CurrentMember, endpoint_id: UUID) -> UUID:
     event_id = events.write(conn, tenant.cipher(), events.TEST, data, [endpoint_id])
     _note(actor, "tested", endpoint_id)
     wake_after_commit()
-    return queries.deliveries_of(conn, event_id)[0]
+    return webhook_log.deliveries_of(conn, event_id)[0]
 
 
 def replay_one(actor: CurrentMember, delivery_id: UUID) -> None:
     """Send a message once more, under its old id."""
     one = _delivery(delivery_id)
-    queries.replay(tenant.connection(), one.endpoint_id, only=delivery_id)
+    webhook_log.replay(tenant.connection(), one.endpoint_id, only=delivery_id)
     _note(actor, "replayed", one.endpoint_id, {"delivery": str(delivery_id)})
     wake_after_commit()
 
@@ -173,7 +174,7 @@ def replay_one(actor: CurrentMember, delivery_id: UUID) -> None:
 def replay_failed(actor: CurrentMember, endpoint_id: UUID, since: datetime) -> int:
     """Send everything that failed since a time once more; return how many."""
     _existing(endpoint_id)
-    count = queries.replay(tenant.connection(), endpoint_id, since=since)
+    count = webhook_log.replay(tenant.connection(), endpoint_id, since=since)
     if count:
         _note(actor, "replayed", endpoint_id, {"since": since.isoformat(), "count": count})
         wake_after_commit()
@@ -183,9 +184,9 @@ def replay_failed(actor: CurrentMember, endpoint_id: UUID, since: datetime) -> i
 def log(endpoint_id: UUID, state: str | None, before: UUID | None) -> tuple[list[Line], bool]:
     """A page of the delivery log, the newest first, and whether there is an older one."""
     conn = tenant.connection()
-    rows = queries.log(conn, endpoint_id, state=state, before=before, limit=PAGE_SIZE + 1)
+    rows = webhook_log.log(conn, endpoint_id, state=state, before=before, limit=PAGE_SIZE + 1)
     shown = rows[:PAGE_SIZE]
-    last = queries.last_attempts(conn, [one.id for one in shown])
+    last = webhook_log.last_attempts(conn, [one.id for one in shown])
     return [Line(one, last.get(one.id)) for one in shown], len(rows) > PAGE_SIZE
 
 
@@ -193,7 +194,7 @@ def delivery(delivery_id: UUID) -> tuple[Delivery, list[Attempt], str]:
     """One delivery, its attempts, and the body that is sent, set out for reading. Raises `NotFoundError`."""
     one = _delivery(delivery_id)
     body = tenant.cipher().open(tables.webhook_event.c.payload, one.event_id, one.payload)
-    return one, queries.attempts(tenant.connection(), delivery_id), json.dumps(json.loads(body), indent=2)
+    return one, webhook_log.attempts(tenant.connection(), delivery_id), json.dumps(json.loads(body), indent=2)
 
 
 def said_of(endpoint: Shown) -> str | None:
@@ -239,7 +240,7 @@ def _existing(endpoint_id: UUID, *, lock: bool = False) -> Endpoint:
 
 
 def _delivery(delivery_id: UUID) -> Delivery:
-    found = queries.delivery(tenant.connection(), delivery_id)
+    found = webhook_log.delivery(tenant.connection(), delivery_id)
     if found is None:
         raise NotFoundError("There is no such delivery here (any more): they are kept for 30 days.")
     return found

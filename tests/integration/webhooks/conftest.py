@@ -19,8 +19,9 @@ from strongroom.platform.webhooks.sending import Sender
 from strongroom.platform.webhooks.signature import new_secret
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import members, webhooks
-from strongroom.tenant_schema.queries.webhooks import Attempt, Delivery, Endpoint
+from strongroom.tenant_schema.queries import members, webhook_log, webhooks
+from strongroom.tenant_schema.queries.webhook_log import Delivery
+from strongroom.tenant_schema.queries.webhooks import Attempt, Endpoint
 
 
 @dataclass
@@ -71,13 +72,13 @@ class Office:
 
     def log(self, endpoint_id: UUID) -> list[Delivery]:
         with self.platform.registry.connect(self.tenant) as conn, conn.begin():
-            return webhooks.log(conn, endpoint_id, state=None, before=None, limit=100)
+            return webhook_log.log(conn, endpoint_id, state=None, before=None, limit=100)
 
     def attempts(self, endpoint_id: UUID) -> list[Attempt]:
         """Of the only delivery to an endpoint, the newest first."""
         (one,) = self.log(endpoint_id)
         with self.platform.registry.connect(self.tenant) as conn, conn.begin():
-            return webhooks.attempts(conn, one.id)
+            return webhook_log.attempts(conn, one.id)
 
     def look(self, endpoint_id: UUID) -> Endpoint:
         with self.platform.registry.connect(self.tenant) as conn, conn.begin():

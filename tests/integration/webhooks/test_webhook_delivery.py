@@ -12,7 +12,7 @@ from strongroom.platform.webhooks.events import emit
 from strongroom.platform.webhooks.schedule import TRIES
 from strongroom.platform.webhooks.signature import new_secret
 from strongroom.tenant_schema import tables
-from strongroom.tenant_schema.queries import webhooks
+from strongroom.tenant_schema.queries import webhook_log, webhooks
 
 Office = Any  # the fixture's class, in conftest.py
 
@@ -106,7 +106,7 @@ def test_after_a_day_of_failures_it_is_given_up_and_can_be_sent_again(office: Of
     assert line.state == "failed"
     office.inbox.answer = say(204)
     with office.platform.registry.connect(office.tenant) as conn, conn.begin():
-        assert webhooks.replay(conn, endpoint_id, since=line.created_at) == 1
+        assert webhook_log.replay(conn, endpoint_id, since=line.created_at) == 1
     office.deliver()
     assert office.log(endpoint_id)[0].state == "delivered"
     assert {came.headers["webhook-id"] for came in office.inbox.received} == {str(line.event_id)}
