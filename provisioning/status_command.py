@@ -8,8 +8,9 @@ import click
 from ..platform.console.commands import Command, pass_invocation
 from ..platform.console.invocation import Invocation
 from ..platform.console.output import Output
+from .healthy import Check
 from .registry_status import RegistryUse, Use
-from .status import Check, check_health
+from .status import check_health
 
 _USE = ("held", "limit", "hits", "misses", "hit_rate", "evictions", "waits", "timeouts", "waiting", "breaker")
 _COLUMNS = ("server", "process", *_USE, "spares")

@@ -11,7 +11,7 @@ from strongroom.config.settings import load_settings
 from strongroom.platform.web.listening import answers_https, serves_newest
 from strongroom.platform.web.own_certificate import read_own, standing
 from strongroom.platform.web.tls import ensure_certificates, tls_files
-from strongroom.provisioning.status import certificate_check
+from strongroom.provisioning.healthy import certificate_check
 
 NAMES = ["localhost", "*.localhost"]
 

@@ -8,8 +8,8 @@ import pytest
 from strongroom import cli
 from strongroom.platform.metrics.records import Verification
 from strongroom.platform.tenants.ids import new_id
+from strongroom.provisioning.healthy import isolation_check
 from strongroom.provisioning.initialise import initialise_home
-from strongroom.provisioning.status import isolation_check
 
 COUNTED = {"hits": 90, "misses": 10, "evictions": 3, "waits": 4, "timeouts": 1, "waiting": 1}
 COUNTERS = COUNTED | {"open": 7, "busy": 5}

@@ -11,7 +11,7 @@ from strongroom.config.errors import NotFoundError, RefusedError
 from strongroom.config.settings import Settings
 from strongroom.config.stores import StoreSettings, local_store
 from strongroom.platform.metrics.records import StoreCopies
-from strongroom.provisioning.status import stores_check
+from strongroom.provisioning.healthy import stores_check
 
 
 def settings(tmp_path: Path, *stores: StoreSettings, receipts_url: str = "") -> Settings:

@@ -6,7 +6,7 @@ import pytest
 
 from strongroom.platform.protection.policy import Policy, Window
 from strongroom.platform.protection.records import Damaged, Lacking, Standing, late
-from strongroom.provisioning.status import backup_check
+from strongroom.provisioning.healthy import backup_check
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from strongroom.provisioning.status import erasures_check
+from strongroom.provisioning.healthy import erasures_check
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
