@@ -17,6 +17,7 @@ from ..platform.protection import queries as protection
 from ..platform.protection.policy import policy_of
 from ..platform.tenants import queries as tenants
 from . import catalogue
+from .candidates import candidates
 from .copies import holding, making_store
 from .copy_checks import Copy
 from .due import Candidate, due
@@ -196,7 +197,7 @@ def _control_last(
 def _candidates(platform: Platform, now: datetime) -> list[Candidate]:
     settings = platform.settings
     with platform.control.connect() as conn:
-        return catalogue.candidates(conn, protection.policies(conn, settings), policy_of(settings), now)
+        return candidates(conn, protection.policies(conn, settings), policy_of(settings), now)
 
 
 def _label(labels: dict[str | None, str], tenant_id: str | None) -> str:

@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import delete, text
 
 from strongroom.backup import alarms, catalogue, collect, copy_checks, names, policy, runs, scrub, tasks
+from strongroom.backup.candidates import candidates
 from strongroom.backup.copies import replicate
 from strongroom.backup.copy_checks import Copy
 from strongroom.backup.due import due
@@ -56,7 +57,7 @@ def damage(platform: Platform, name: str) -> Path:
 def candidate(platform: Platform, workspace: Workspace, now: datetime) -> Any:
     with platform.control.connect() as conn:
         plans = protection.policies(conn, platform.settings)
-        found = catalogue.candidates(conn, plans, plans["free"], now)
+        found = candidates(conn, plans, plans["free"], now)
     return next(one for one in found if one.tenant_id == workspace.id)
 
 
@@ -144,7 +145,7 @@ def test_failures_since_the_last_good_backup_are_counted_for_a_workspace_and_for
 def count_failures(platform: Platform, tenant_id: str | None) -> int:
     with platform.control.connect() as conn:
         plans = protection.policies(conn, platform.settings)
-        found = catalogue.candidates(conn, plans, plans["free"], datetime.now(UTC))
+        found = candidates(conn, plans, plans["free"], datetime.now(UTC))
     return next(one.failures for one in found if one.tenant_id == tenant_id)
 
 
