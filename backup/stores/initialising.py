@@ -41,7 +41,8 @@ def _folder(path: Path) -> Step:
 def _remote_folders(store: StoreSettings, credentials: Path | None) -> list[Step]:
     from urllib.parse import urlsplit
 
-    from .sftp import SftpStore, login_to
+    from .sftp import SftpStore
+    from .ssh import login_to
 
     login = login_to(store, read_credentials(store, credentials or store.credentials), Patience())
     folders = [urlsplit(url).path for url in (f"{store.url.rstrip('/')}/{BACKUPS}", keys_url(store))]

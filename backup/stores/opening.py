@@ -125,7 +125,8 @@ def _azure(store: StoreSettings, credentials: Credentials) -> Place:
 
 def _sftp(store: StoreSettings, credentials: Credentials) -> Place:
     from .objects import Patience
-    from .sftp import SftpStore, login_to
+    from .sftp import SftpStore
+    from .ssh import login_to
 
     login = login_to(store, credentials, Patience())
     first, second = (SftpStore(store.name, login, urlsplit(url).path) for url in _urls(store))

@@ -14,7 +14,8 @@ from strongroom.backup.stores.credentials import read_credentials
 from strongroom.backup.stores.objects import PART, Patience
 from strongroom.backup.stores.opening import open_place
 from strongroom.backup.stores.s3 import Access, Bucket
-from strongroom.backup.stores.sftp import SftpStore, login_to
+from strongroom.backup.stores.sftp import SftpStore
+from strongroom.backup.stores.ssh import login_to
 from strongroom.config.errors import CallError, FailedError, NotFoundError, RefusedError, StrongroomError
 from strongroom.config.stores import StoreSettings
 
