@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, jsonify, render_template
 from markupsafe import Markup
 
 from ..web.permissions import public
-from .schemas import AN_ID
+from .kinds import AN_ID
 
 blueprint = Blueprint("reference", __name__, template_folder="templates")
 
