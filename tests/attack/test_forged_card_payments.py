@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from member_rows import add_member
 from sqlalchemy import select, text
 from werkzeug.test import TestResponse
 
@@ -21,7 +22,7 @@ from strongroom.platform.web.app import create_app
 from strongroom.platform.webhooks.signature import new_secret, sign
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import cards, members
+from strongroom.tenant_schema.queries import cards
 from strongroom.tenant_schema.queries.cards import Incoming
 
 FULL_NUMBER = "4111111111111111"
@@ -68,18 +69,9 @@ def app(platform: Platform) -> Any:
 
 
 def _feed(platform: Platform, tenant: Tenant, app: Any) -> Feed:
-    cipher, olga, feed_id, key = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7(), new_uuid7(), new_secret()
-    c = tables.member.c
+    cipher, feed_id, key = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7(), new_secret()
     with platform.registry.connect(tenant) as conn, conn.begin():
-        members.insert(
-            conn,
-            id=olga,
-            email=cipher.seal(c.email, olga, "olga@people.example"),
-            email_index=cipher.blind(c.email_index, "olga@people.example"),
-            name=cipher.seal(c.name, olga, "Olga"),
-            password_hash=None,
-            role="member",
-        )
+        olga = add_member(conn, cipher, "olga@people.example", "Olga")
         sealed = cipher.seal(tables.card_feed.c.secret, feed_id, key)
         cards.start_feed(conn, {"id": feed_id, "secret": sealed, "created_by": olga})
         cards.add(conn, card_id=new_uuid7(), member_id=olga, token="card_olga", brand="Visa", last_four="1111")

@@ -5,13 +5,11 @@ import threading
 
 import psycopg
 import pytest
+from member_rows import add_member
 
 from strongroom.platform.audit import queries as audit
 from strongroom.platform.keys import FieldCipher, hash_password, verify_password
 from strongroom.platform.servers import queries as servers
-from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import members
-from strongroom.tenant_schema.tables import member
 
 
 @pytest.fixture
@@ -104,17 +102,8 @@ def test_a_pepper_that_is_none_is_named(strongroom) -> None:
 
 
 def put_member(platform, tenant, stored) -> None:
-    cipher, row_id = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7()
     with platform.registry.connect(tenant) as conn, conn.begin():
-        members.insert(
-            conn,
-            id=row_id,
-            email=cipher.seal(member.c.email, row_id, "ada@x.example"),
-            email_index=cipher.blind(member.c.email_index, "ada@x.example"),
-            name=cipher.seal(member.c.name, row_id, "Ada"),
-            password_hash=stored,
-            role="member",
-        )
+        add_member(conn, FieldCipher(platform.keys.tenant(tenant.id)), password_hash=stored)
 
 
 def test_its_help_has_an_example(strongroom) -> None:

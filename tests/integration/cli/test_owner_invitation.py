@@ -3,13 +3,13 @@
 import hashlib
 from datetime import UTC, datetime, timedelta
 
+from member_rows import add_member
 from sqlalchemy import select, update
 
 from strongroom.platform.audit import queries as operators_audit
 from strongroom.platform.keys import FieldCipher
-from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import invitations, members
-from strongroom.tenant_schema.tables import audit_event, invitation, member
+from strongroom.tenant_schema.queries import invitations
+from strongroom.tenant_schema.tables import audit_event, invitation
 from strongroom.tenant_schema.tables import outbox as mail
 
 
@@ -35,22 +35,14 @@ def is_open(platform, tenant, link):
 
 def sign_up(platform, tenant, link):
     """What accepting does in the database, as far as it matters here."""
-    cipher, row_id = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7()
+    cipher = FieldCipher(platform.keys.tenant(tenant.id))
     hashed = hashlib.sha256(link.rpartition("/")[2].encode()).digest()
 
     def accept(conn):
         found = invitations.accept(conn, hashed, datetime.now(UTC))
         assert found
         email = cipher.open(invitation.c.email, found.id, found.email)
-        members.insert(
-            conn,
-            id=row_id,
-            email=cipher.seal(member.c.email, row_id, email),
-            email_index=cipher.blind(member.c.email_index, email),
-            name=cipher.seal(member.c.name, row_id, "Ann"),
-            password_hash="x",
-            role="owner",
-        )
+        add_member(conn, cipher, email, "Ann", role="owner", password_hash="x")
 
     use(platform, tenant, accept)
 

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from member_rows import add_member
 from sqlalchemy import insert
 
 from strongroom.platform.control.platform import Platform
@@ -10,8 +11,7 @@ from strongroom.platform.keys import FieldCipher, ReceiptVault, hash_password
 from strongroom.platform.tenants.records import Tenant
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import members
-from strongroom.tenant_schema.tables import member, receipt
+from strongroom.tenant_schema.tables import receipt
 
 EMAIL, NAME, FILE, PASSWORD = "canary@example.com", "Canary Bird", "canary.jpg", "canary password"
 PICTURE = b"a canary in a picture"
@@ -22,18 +22,11 @@ def test_the_canary_is_in_no_dump_and_no_file(
 ) -> None:
     keys = platform.keys.tenant(tenant.id)
     cipher, vault = FieldCipher(keys), ReceiptVault(platform.settings, keys)
-    ada, picture = new_uuid7(), new_uuid7()
+    picture = new_uuid7()
     stored = vault.seal_and_store(picture, PICTURE)
     with platform.registry.connect(tenant) as conn, conn.begin():
-        members.insert(
-            conn,
-            id=ada,
-            email=cipher.seal(member.c.email, ada, EMAIL),
-            email_index=cipher.blind(member.c.email_index, EMAIL),
-            name=cipher.seal(member.c.name, ada, NAME),
-            password_hash=hash_password(PASSWORD, platform.keys.platform().pepper, cost=4),
-            role="member",
-        )
+        hashed = hash_password(PASSWORD, platform.keys.platform().pepper, cost=4)
+        ada = add_member(conn, cipher, EMAIL, NAME, password_hash=hashed)
         values = {
             "id": picture,
             "uploaded_by": ada,

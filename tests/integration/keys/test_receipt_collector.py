@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from member_rows import add_member
 from sqlalchemy import Connection, delete, insert
 
 from strongroom.platform.control.platform import Platform
@@ -12,8 +13,7 @@ from strongroom.platform.tenants import placements
 from strongroom.platform.tenants.records import PlacementState, Tenant
 from strongroom.provisioning.receipts import collect_receipts, collect_receipts_of
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import members
-from strongroom.tenant_schema.tables import member, receipt
+from strongroom.tenant_schema.tables import receipt
 
 TOMORROW = datetime.now(UTC) + timedelta(hours=25)
 
@@ -36,16 +36,7 @@ def kept(platform: Platform, tenant: Tenant, vault: ReceiptVault) -> set[str]:
 def add_receipt(
     conn: Connection, cipher: FieldCipher, row_id: UUID, original: StoredReceipt, preview: StoredReceipt
 ) -> None:
-    uploader = new_uuid7()
-    members.insert(
-        conn,
-        id=uploader,
-        email=cipher.seal(member.c.email, uploader, "ada@example.com"),
-        email_index=cipher.blind(member.c.email_index, "ada@example.com"),
-        name=cipher.seal(member.c.name, uploader, "Ada"),
-        password_hash=None,
-        role="member",
-    )
+    uploader = add_member(conn, cipher)
     values = {
         "id": row_id,
         "uploaded_by": uploader,

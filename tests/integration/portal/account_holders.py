@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask
+from member_rows import add_member
 from sqlalchemy import Connection, select
 from werkzeug.test import TestResponse
 
@@ -17,7 +18,6 @@ from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import members
 
 PASSWORD = "correct horse battery"
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:131.0) Gecko/20100101 Firefox/131.0"
@@ -64,18 +64,10 @@ class Workspace:
 
     def join(self, role: Role = Role.MEMBER, name: str = "Ada Lovelace", email: str | None = None) -> "Person":
         """A new member, who has never signed in."""
-        row_id, columns = new_uuid7(), tables.member.c
-        email = email or f"{row_id.hex}@people.example"
+        email = email or f"{new_uuid7().hex}@people.example"
+        hashed = hash_password(PASSWORD, self.platform.keys.platform().pepper, 4)
         with self.database() as conn:
-            members.insert(
-                conn,
-                id=row_id,
-                email=self.cipher.seal(columns.email, row_id, email),
-                email_index=self.cipher.blind(columns.email_index, email),
-                name=self.cipher.seal(columns.name, row_id, name),
-                password_hash=hash_password(PASSWORD, self.platform.keys.platform().pepper, 4),
-                role=role,
-            )
+            row_id = add_member(conn, self.cipher, email, name, role=role, password_hash=hashed)
         return Person(self, row_id, email)
 
 

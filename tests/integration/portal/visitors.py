@@ -8,6 +8,7 @@ from uuid import UUID
 
 from flask import Flask
 from flask.testing import FlaskClient
+from member_rows import add_member
 from sqlalchemy import Connection
 from werkzeug.test import TestResponse
 
@@ -16,9 +17,6 @@ from strongroom.platform.keys import FieldCipher, hash_password
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.app import create_app
 from strongroom.platform.web.permissions import Role
-from strongroom.tenant_schema import tables
-from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import members
 
 PASSWORD = "correct horse battery"
 WORKSPACES = ("acme", "birch", "cedar", "rowan", "maple", "linden")  # the last two for whoever tries every form
@@ -120,16 +118,7 @@ def of_its_own(portal: Portal, tenant: Tenant) -> Portal:
 
 
 def _member(platform: Platform, tenant: Tenant, role: Role) -> UUID:
-    cipher, row_id, email = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7(), email_of(role)
-    columns = tables.member.c
+    cipher = FieldCipher(platform.keys.tenant(tenant.id))
+    hashed = hash_password(PASSWORD, platform.keys.platform().pepper, 4)
     with platform.registry.connect(tenant) as conn, conn.begin():
-        members.insert(
-            conn,
-            id=row_id,
-            email=cipher.seal(columns.email, row_id, email),
-            email_index=cipher.blind(columns.email_index, email),
-            name=cipher.seal(columns.name, row_id, f"The {role.label}"),
-            password_hash=hash_password(PASSWORD, platform.keys.platform().pepper, 4),
-            role=role,
-        )
-    return row_id
+        return add_member(conn, cipher, email_of(role), f"The {role.label}", role=role, password_hash=hashed)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from member_rows import add_member
 from sqlalchemy import Connection, Engine, delete, update
 from sqlalchemy.exc import IntegrityError
 
@@ -20,18 +21,8 @@ IDLE = timedelta(days=30)
 LONGEST = timedelta(days=90)
 
 
-def add_member(conn: Connection, cipher: FieldCipher, email: str = "ada@example.com", role: str = "owner") -> UUID:
-    row_id = new_uuid7()
-    members.insert(
-        conn,
-        id=row_id,
-        email=cipher.seal(member.c.email, row_id, email),
-        email_index=cipher.blind(member.c.email_index, email),
-        name=cipher.seal(member.c.name, row_id, "Ada Lovelace"),
-        password_hash="sr1$hash",
-        role=role,
-    )
-    return row_id
+def add_person(conn: Connection, cipher: FieldCipher, email: str = "ada@example.com", role: str = "owner") -> UUID:
+    return add_member(conn, cipher, email, "Ada Lovelace", role=role, password_hash="sr1$hash")
 
 
 def invite(conn: Connection, cipher: FieldCipher, token: bytes, days: int = 7) -> UUID:
@@ -68,7 +59,7 @@ def live(conn: Connection, token: bytes, now: datetime = NOW) -> sessions.LiveSe
 
 
 def test_a_member_is_found_by_id_and_by_blind_index(conn: Connection, cipher: FieldCipher) -> None:
-    row_id = add_member(conn, cipher)
+    row_id = add_person(conn, cipher)
     found = members.by_email(conn, cipher.blind(member.c.email_index, "ada@example.com"))
     assert found is not None
     assert found == members.by_id(conn, row_id)
@@ -89,13 +80,13 @@ def test_an_unknown_member_is_said_to_be_unknown(conn: Connection) -> None:
 
 
 def test_one_address_is_one_member(conn: Connection, cipher: FieldCipher) -> None:
-    add_member(conn, cipher)
+    add_person(conn, cipher)
     with pytest.raises(RefusedError, match="already a member"):
-        add_member(conn, cipher)
+        add_person(conn, cipher)
 
 
 def test_what_is_set_is_what_is_listed(conn: Connection, cipher: FieldCipher) -> None:
-    ada, bob = add_member(conn, cipher), add_member(conn, cipher, "bob@example.com", "member")
+    ada, bob = add_person(conn, cipher), add_person(conn, cipher, "bob@example.com", "member")
     members.set_role(conn, bob, "admin")
     members.set_approver(conn, bob, ada)
     members.set_name(conn, bob, cipher.seal(member.c.name, bob, "Bob"))
@@ -163,7 +154,7 @@ def test_inviting_twice_with_one_token_changes_nothing(conn: Connection, cipher:
 
 
 def test_a_session_is_live_until_it_was_idle_too_long(conn: Connection, cipher: FieldCipher) -> None:
-    ada = add_member(conn, cipher)
+    ada = add_person(conn, cipher)
     row_id, token = begin(conn, ada)
     started = live(conn, token)
     assert started is not None
@@ -177,13 +168,13 @@ def test_a_session_is_live_until_it_was_idle_too_long(conn: Connection, cipher: 
 
 
 def test_using_a_session_never_moves_it_back(conn: Connection, cipher: FieldCipher) -> None:
-    row_id, token = begin(conn, add_member(conn, cipher))
+    row_id, token = begin(conn, add_person(conn, cipher))
     sessions.touch(conn, row_id, NOW - timedelta(days=40))
     assert live(conn, token) is not None
 
 
 def test_an_ended_session_is_none(conn: Connection, cipher: FieldCipher) -> None:
-    ada, bob = add_member(conn, cipher), add_member(conn, cipher, "bob@example.com")
+    ada, bob = add_person(conn, cipher), add_person(conn, cipher, "bob@example.com")
     (one, first), (two, second), (_, third) = begin(conn, ada), begin(conn, ada), begin(conn, bob)
     assert not sessions.revoke(conn, one, bob)
     assert sessions.revoke(conn, one, ada)
@@ -202,14 +193,14 @@ def test_an_ended_session_is_none(conn: Connection, cipher: FieldCipher) -> None
 
 
 def test_a_removed_member_has_no_session(conn: Connection, cipher: FieldCipher) -> None:
-    ada = add_member(conn, cipher)
+    ada = add_person(conn, cipher)
     _, token = begin(conn, ada)
     members.set_state(conn, ada, "removed")
     assert live(conn, token) is None
 
 
 def test_the_database_takes_no_role_and_no_state_of_its_own(conn: Connection, cipher: FieldCipher) -> None:
-    ada = add_member(conn, cipher)
+    ada = add_person(conn, cipher)
     for values in ({"role": "root"}, {"state": "asleep"}):
         with pytest.raises(IntegrityError), conn.begin_nested():
             conn.execute(update(member).where(member.c.id == ada).values(values))

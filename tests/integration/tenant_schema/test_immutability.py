@@ -6,19 +6,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from member_rows import add_member
 from sqlalchemy import Connection, delete, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 
 from strongroom.platform.keys import FieldCipher
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import audit, members
+from strongroom.tenant_schema.queries import audit
 from strongroom.tenant_schema.tables import (
     approval_step,
     audit_event,
     category,
     expense,
     expense_receipt,
-    member,
     receipt,
     report,
 )
@@ -26,17 +26,7 @@ from strongroom.tenant_schema.tables import (
 
 @pytest.fixture
 def ada(conn: Connection, cipher: FieldCipher) -> UUID:
-    row_id = new_uuid7()
-    members.insert(
-        conn,
-        id=row_id,
-        email=cipher.seal(member.c.email, row_id, "ada@example.com"),
-        email_index=cipher.blind(member.c.email_index, "ada@example.com"),
-        name=cipher.seal(member.c.name, row_id, "Ada"),
-        password_hash=None,
-        role="owner",
-    )
-    return row_id
+    return add_member(conn, cipher, role="owner")
 
 
 def add_report(conn: Connection, ada: UUID, state: str) -> UUID:

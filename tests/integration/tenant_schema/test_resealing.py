@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from member_rows import add_member
 from sqlalchemy import Connection, insert, select, update
 
 from strongroom.config.errors import VerificationError
@@ -22,16 +23,7 @@ NEW = TenantKeys.generate("ponmlkjihgfedcba")
 def test_everything_opens_with_the_new_keys_and_nothing_with_the_old(conn: Connection, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path / "home", backup_root=tmp_path / "backups")
     before, after = FieldCipher(OLD), FieldCipher(NEW)
-    ada, spent, picture = new_uuid7(), new_uuid7(), new_uuid7()
-    members.insert(
-        conn,
-        id=ada,
-        email=before.seal(member.c.email, ada, "ada@example.com"),
-        email_index=before.blind(member.c.email_index, "ada@example.com"),
-        name=before.seal(member.c.name, ada, "Ada"),
-        password_hash=None,
-        role="owner",
-    )
+    ada, spent, picture = add_member(conn, before, role="owner"), new_uuid7(), new_uuid7()
     conn.execute(
         insert(expense).values(
             id=spent,

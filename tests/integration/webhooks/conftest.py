@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from member_rows import add_member
 from receiver import Receiver, receiver
 from sqlalchemy import select
 
@@ -19,7 +20,7 @@ from strongroom.platform.webhooks.sending import Sender
 from strongroom.platform.webhooks.signature import new_secret
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import members, webhook_log, webhooks
+from strongroom.tenant_schema.queries import webhook_log, webhooks
 from strongroom.tenant_schema.queries.webhook_log import Delivery
 from strongroom.tenant_schema.queries.webhooks import Attempt, Endpoint
 
@@ -105,18 +106,9 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Generator[Receiver]:
 def workplace(platform: Platform, tenant_factory: object) -> tuple[Tenant, UUID]:
     """The workspace that the tests of a module share, and its owner."""
     tenant = tenant_factory()  # type: ignore[operator]
-    cipher, row_id, c = FieldCipher(platform.keys.tenant(tenant.id)), new_uuid7(), tables.member.c
+    cipher = FieldCipher(platform.keys.tenant(tenant.id))
     with platform.registry.connect(tenant) as conn, conn.begin():
-        members.insert(
-            conn,
-            id=row_id,
-            email=cipher.seal(c.email, row_id, "olga@people.example"),
-            email_index=cipher.blind(c.email_index, "olga@people.example"),
-            name=cipher.seal(c.name, row_id, "Olga"),
-            password_hash=None,
-            role="owner",
-        )
-    return tenant, row_id
+        return tenant, add_member(conn, cipher, "olga@people.example", "Olga", role="owner")
 
 
 @pytest.fixture
