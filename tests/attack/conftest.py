@@ -10,6 +10,7 @@ from typing import Any
 import debian_server
 import psycopg
 import pytest
+from reloading import reload_and_wait
 
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.keys import DatabaseCredential
@@ -103,13 +104,7 @@ class OnServer:
     def _load(self, text: str) -> None:
         """Put rules into force, and wait until new sessions get them."""
         self.rules.write_text(text)
-        with self.connect_admin() as admin:
-            (moment,) = admin.execute("SELECT clock_timestamp()").fetchone() or (None,)
-            admin.execute("SELECT pg_reload_conf()")
-        while True:
-            with self.connect_admin() as later:  # has what the postmaster had when it let this session in
-                if later.execute("SELECT pg_conf_load_time() >= %s", (moment,)).fetchone() == (True,):
-                    return
+        reload_and_wait(self.connect_admin)
 
 
 @pytest.fixture(scope="module", params=_INSTALLED)

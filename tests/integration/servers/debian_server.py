@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from reloading import reload_and_wait
 
 from strongroom.config.errors import UnavailableError
 from strongroom.platform.control.platform import Platform
@@ -104,13 +105,7 @@ class DebianServer:
 
     def reload(self) -> None:
         """Have the server read its configuration again, and wait until new sessions get it."""
-        with self.connect_admin() as admin:
-            (moment,) = admin.execute("SELECT clock_timestamp()").fetchone() or (None,)
-            admin.execute("SELECT pg_reload_conf()")
-        while True:
-            with self.connect_admin() as later:  # has what the postmaster had when it let this session in
-                if later.execute("SELECT pg_conf_load_time() >= %s", (moment,)).fetchone() == (True,):
-                    return
+        reload_and_wait(self.connect_admin)
 
     def _load(self, text: str) -> None:
         self.cluster.write_rules(text, "")

@@ -1,12 +1,11 @@
 """Backups of workspaces on Debian's server: dumped over TLS by newer programs, proved here, restored into it."""
 
-import json
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 from debian_server import NAME, REGION, DebianServer
-from sqlalchemy import text
+from one_word import read, write
 
 from strongroom.backup import runs
 from strongroom.backup.records import BackupState
@@ -40,17 +39,6 @@ def backed_up(external_server: DebianServer, platform: Platform, tenant_factory:
     assert outcome.backup.state is BackupState.VERIFIED
     write(platform, made, "after")
     return made
-
-
-def write(platform: Platform, tenant: Tenant, word: str) -> None:
-    statement = "INSERT INTO app.setting VALUES ('word', :word) ON CONFLICT (key) DO UPDATE SET value = :word"
-    with platform.registry.connect(tenant) as conn, conn.begin():
-        conn.execute(text(statement), {"word": json.dumps(word)})
-
-
-def read(platform: Platform, tenant: Tenant) -> str:
-    with platform.registry.connect(tenant) as conn:
-        return conn.execute(text("SELECT value FROM app.setting WHERE key = 'word'")).scalar_one()
 
 
 def test_a_restore_in_place_brings_back_what_was_and_keeps_the_replaced_closed(

@@ -1,17 +1,16 @@
 """A workspace moves between two real servers of different versions, there and back, with all that it holds."""
 
-import json
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 from debian_server import NAME, REGION, DebianServer
+from one_word import read, write
 from sqlalchemy import text
 
 from strongroom.backup.move import move
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.servers import queries as servers
-from strongroom.platform.tenants.records import Tenant
 from strongroom.provisioning.gates import gate_findings
 
 HERE = "embedded"
@@ -26,17 +25,6 @@ def neighbours(external_server: DebianServer, platform: Platform) -> Generator[N
     yield
     with platform.control.begin() as conn:
         conn.execute(PLACE, {"name": NAME, "region": REGION})
-
-
-def write(platform: Platform, tenant: Tenant, word: str) -> None:
-    statement = "INSERT INTO app.setting VALUES ('word', :word) ON CONFLICT (key) DO UPDATE SET value = :word"
-    with platform.registry.connect(tenant) as conn, conn.begin():
-        conn.execute(text(statement), {"word": json.dumps(word)})
-
-
-def read(platform: Platform, tenant: Tenant) -> str:
-    with platform.registry.connect(tenant) as conn:
-        return conn.execute(text("SELECT value FROM app.setting WHERE key = 'word'")).scalar_one()
 
 
 def test_there_and_back(platform: Platform, neighbours: None, tenant_factory: Any) -> None:
