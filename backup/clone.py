@@ -33,7 +33,7 @@ from . import traces
 from .adapt import adapt_copy
 from .copying import Copied, Place, compare_copy, copy_database
 from .erasure.forget import replay_forgotten
-from .progress import Event, Progress, silent
+from .progress import Progress, in_steps, silent
 from .switch import NewTenant, open_new
 
 
@@ -112,9 +112,7 @@ def _begin(platform: Platform, source_id: str, pid: str, wish: Wish, operator: s
 
 def _run_steps(work: Work, progress: Progress) -> None:
     try:
-        for number, (title, step) in enumerate(STEPS, 1):
-            progress(Event(work.wish.slug, title, number, len(STEPS)))
-            step(work)
+        in_steps(STEPS, work, work.wish.slug, progress)
     except BaseException:
         if work.result is None:
             traces.undo(work.platform, work.new_id, work.target.names.pid)

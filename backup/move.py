@@ -30,7 +30,7 @@ from ..provisioning.placements import drop_placement, finish_database, prepare_d
 from ..provisioning.schema import upgrade_schema
 from ..provisioning.sessions import provisioner
 from .copying import Copied, Place, compare_copy, copy_database
-from .progress import Event, Progress, silent
+from .progress import Progress, in_steps, silent
 from .queueing import queue_backup
 from .switch import KEPT, MOVED, MOVING, go_back, state_before
 
@@ -127,9 +127,7 @@ def _drop_leftovers(work: Work) -> None:
 
 def _run_steps(work: Work, progress: Progress) -> None:
     try:
-        for number, (title, step) in enumerate(STEPS, 1):
-            progress(Event(work.tenant.slug, title, number, len(STEPS)))
-            step(work)
+        in_steps(STEPS, work, work.tenant.slug, progress)
     except BaseException:
         _undo(work)
         raise

@@ -1,9 +1,11 @@
 """How long work says where it is."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
+T = TypeVar("T")
 _PAUSE = 2.0  # seconds between two events that only tell of more bytes
 
 
@@ -55,6 +57,13 @@ def _size(count: float) -> str:
 Progress = Callable[[Event], None]
 Watch = Callable[[int], None]  # is told of each piece of bytes, by its length
 Steps = Callable[[str, int | None], Watch]  # begins a step of so many bytes (None: unknown); returns who counts them
+
+
+def in_steps(steps: Sequence[tuple[str, Callable[[T], None]]], work: T, subject: str, progress: Progress) -> None:
+    """Do `steps` of `work` one after the other, each announced by its title."""
+    for number, (title, step) in enumerate(steps, 1):
+        progress(Event(subject, title, number, len(steps)))
+        step(work)
 
 
 def silent(event: Event) -> None:

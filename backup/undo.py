@@ -30,7 +30,7 @@ from .adapt import adapt_restored
 from .erasure.forget import replay_forgotten
 from .header import timestamp
 from .manifest import read_manifest
-from .progress import Event, Progress, silent
+from .progress import Progress, in_steps, silent
 from .switch import switch_in_place
 
 
@@ -102,9 +102,7 @@ def _begin(platform: Platform, tenant_id: str, placement_id: str | None, operato
 
 def _run_steps(work: Work, progress: Progress) -> None:
     try:
-        for number, (title, step) in enumerate(STEPS, 1):
-            progress(Event(work.tenant.slug, title, number, len(STEPS)))
-            step(work)
+        in_steps(STEPS, work, work.tenant.slug, progress)
     except BaseException:
         if work.result is None:
             _close_again(work)
