@@ -4,7 +4,6 @@ They are swept like the other throw-away instances when their process is killed.
 one role that is no superuser.
 """
 
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ from datetime import datetime
 from pathlib import Path
 
 from ...config.settings import Settings
-from . import configuration, scratch
+from . import configuration
 from .account import Account, current_user
 from .cluster import Cluster, physical_memory
 from .embedded import EmbeddedServer
-from .locks import FileLock, exclusive
 from .places import private_folder, socket_dir
-from .scratch import ScratchServer
+from .scratch import ScratchServer, instance_folder
 
 SCRIPT = "fetch.sh"
 ASKED, GIVEN, MISSING = "asked", "given", "missing"
@@ -88,20 +86,12 @@ def recovering(settings: Settings, role: str, until: datetime, fill: Fill, feed:
     `UnavailableError` with the server's own reason.
     """
     home = EmbeddedServer(settings)
-    with exclusive(home.start_lock):
-        scratch.sweep(home)
-        folder = private_folder(Path(tempfile.mkdtemp(prefix=scratch.PREFIX, dir=home.root)), home.account)
-        in_use = FileLock(folder / "lock")
-        in_use.take()
-    try:
+    with instance_folder(home) as folder:
         room = _prepare(folder, home.account)
         with feed(room):
             fill(room)
             server = _start(room, home.bindir, role, until)
         yield server
-    finally:
-        scratch.remove(folder, home.account)
-        in_use.close()
 
 
 def _prepare(folder: Path, account: Account) -> Room:

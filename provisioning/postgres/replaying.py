@@ -6,21 +6,19 @@ the next one if this process is killed.
 """
 
 import re
-import tempfile
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ...config.errors import FailedError
 from ...config.settings import Settings
-from . import configuration, scratch
+from . import configuration
 from .account import Account, current_user
 from .cluster import Cluster, physical_memory
 from .embedded import EmbeddedServer
-from .locks import FileLock, exclusive
 from .places import private_folder, socket_dir
 from .programs import find_version
-from .scratch import ScratchServer
+from .scratch import ScratchServer, instance_folder
 
 Fill = Callable[[Path], None]
 _RECOVERY = re.compile(r"^(restore_command|recovery_target\w*) = ", re.MULTILINE)
@@ -35,18 +33,10 @@ def replayed(settings: Settings, role: str, fill: Fill) -> Generator[ScratchServ
     version, `UnavailableError` with the server's own reason.
     """
     home = EmbeddedServer(settings)
-    with exclusive(home.start_lock):
-        scratch.sweep(home)
-        folder = private_folder(Path(tempfile.mkdtemp(prefix=scratch.PREFIX, dir=home.root)), home.account)
-        in_use = FileLock(folder / "lock")
-        in_use.take()
-    try:
+    with instance_folder(home) as folder:
         data = private_folder(folder / "data", home.account)
         fill(data)
         yield _start(settings, folder, home.account, role)
-    finally:
-        scratch.remove(folder, home.account)
-        in_use.close()
 
 
 def _start(settings: Settings, folder: Path, account: Account, role: str) -> ScratchServer:

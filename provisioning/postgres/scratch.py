@@ -58,14 +58,22 @@ def scratch(settings: Settings) -> Generator[ScratchServer]:
     Raises `FailedError` if there is no room for one.
     """
     home = EmbeddedServer(settings)
+    with instance_folder(home) as folder:
+        with exclusive(home.start_lock):
+            seed = _seed(home)
+        yield _start(seed, folder)
+
+
+@contextmanager
+def instance_folder(home: EmbeddedServer) -> Generator[Path]:
+    """Yield an empty folder that is in use until the end of the block; then its server is stopped, and all removed."""
     with exclusive(home.start_lock):
         sweep(home)
-        seed = _seed(home)
         folder = private_folder(Path(tempfile.mkdtemp(prefix=PREFIX, dir=home.root)), home.account)
         in_use = FileLock(folder / "lock")
         in_use.take()
     try:
-        yield _start(seed, folder)
+        yield folder
     finally:
         remove(folder, home.account)
         in_use.close()
