@@ -1,77 +1,19 @@
 """The settings: read in one place, into one frozen object."""
 
 import os
-import re
 import tomllib
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from .checks import check_together
 from .errors import CallError, FailedError
-from .mail import check_mail
 from .pgbackrest import Stanza, read_stanzas
 from .stores import StoreSettings, local_store, read_stores
 
 SETTINGS_FILE = "strongroom.toml"
 LOG_SPOOL = "log-spool"
-TEMPLATE = """\
-# Strongroom settings. Every line is optional; what stands here after a `#` is the default.
-# bind_host = "127.0.0.1"
-# base_domain = "localhost"        # workspaces answer at https://<slug>.<base_domain>:<https_port>
-# https_port = 8443
-# http_port = 8080                 # redirects to https
-# metrics_host = "127.0.0.1"
-# metrics_port = 9464              # OpenMetrics at /metrics, never for the public; 0 = none
-# worker_port_base = 0             # behind a proxy: web process i listens there + i; see `strongroom proxy config`
-# region = "uk"                    # where new workspaces are placed
-# backup_root = "../var-backups"   # never inside this home; another disk is better
-# backup_interval_hours = 6        # at most 24
-# backup_retention_days = 30
-# backup_keep_weekly = 0           # beyond the days: the newest verified backup of so many weeks, months, years
-# backup_keep_monthly = 0
-# backup_keep_yearly = 0
-# backup_parallel = 2              # workspaces that one worker backs up at the same time
-# point_in_time_days = 7           # any workspace back to any second of the last days; 0 = none
-# operator_email = ""              # who is told when backups are late or damaged
-# mail_from = ""                   # sender of all mail; "" = no-reply@<base_domain>
-# smtp_host = ""                   # "" = mail is written to files in outbox/ of this home
-# smtp_port = 587
-# smtp_security = "starttls"       # or "tls" (from the first byte), or "none" (to this machine only)
-# smtp_user = ""
-# smtp_password_file = ""          # a file of mode 0600 that holds the password
-# smtp_authority = ""              # PEM file of who signed the mail server's certificate; "" = those of the system
-# web_workers = 2
-# web_threads = 4                  # requests that one web process answers at the same time
-# connection_budget = 600          # most tenant connections of one process; what the server carries is divided anyhow
-# tls_certificate = ""             # your own certificate chain and key, PEM files; "" = made by a local authority
-# tls_key = ""
-# cdn_port = 0                     # a CDN in front: listener that asks for the CDN's client certificate; 0 = none
-# cdn_authority = ""               # PEM file: who signs that client certificate
-# cdn_address_header = "CF-Connecting-IP"
-# cdn_country_header = "CF-IPCountry"
-# rate_limit_storage = ""          # "" = the control database; or redis://… , valkey://…
-# rate_limit_password_file = ""    # a file of mode 0600 that holds its password
-# payment_secret_file = ""         # file of mode 0600: the payment processor's webhook secret (whsec_…)
-# spare_databases = 4              # finished databases that wait on each server for new workspaces; 0 = none
-# production = false
-# disk_encryption_attested = false # production refuses to start until you attest it
-
-# Where backups are kept; without any such table in `backup_root`. The first is where they are made, the others get
-# copies. `docs/operations.md` lists what a store may say.
-# [[backup_store]]
-# name = "london"
-# url = "s3://acme-backups/strongroom"
-# region = "uk"
-# credentials = "secrets/london.toml"
-
-# Servers whose log pgBackRest archives: any of their workspaces can be had back to any second.
-# [[pgbackrest]]
-# server = "london-1"
-# stanza = "main"
-# config = "/etc/pgbackrest/pgbackrest.conf"
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +180,8 @@ def load_settings(home: Path | None = None, **overrides: Any) -> Settings:
     checked = {name: _checked(name, value) for name, value in values.items()}
     root = Path(checked.pop("backup_root", home.with_name(home.name + "-backups"))).expanduser()
     settings = Settings(home=home, backup_root=Path(os.path.abspath(home / root)), **checked)
-    _check_together(settings)
+    check_together(settings)
     return settings
-
-
-def write_default_settings(home: Path) -> None:
-    """Put a commented settings file into `home` if it has none."""
-    path = home / SETTINGS_FILE
-    if not path.exists():
-        path.write_text(TEMPLATE, encoding="utf-8")
 
 
 def names_stores(home: Path) -> bool:
@@ -285,7 +220,6 @@ def _checked(name: str, value: object) -> Any:
     return value
 
 
-_HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}", re.ASCII)
 _WORDS: dict[type, str] = {
     str: "text",
     int: "whole number",
@@ -293,85 +227,3 @@ _WORDS: dict[type, str] = {
     bool: "true or false",
     tuple: "list of tables",
 }
-_RANGES = {
-    "https_port": (1, 65535),
-    "http_port": (1, 65535),
-    "metrics_port": (0, 65535),
-    "smtp_port": (1, 65535),
-    "cdn_port": (0, 65535),
-    "worker_port_base": (0, 65472),  # 64 web processes fit above
-    "backup_interval_hours": (1, 24),
-    "backup_retention_days": (1, 3650),
-    "backup_keep_weekly": (0, 520),
-    "backup_keep_monthly": (0, 120),
-    "backup_keep_yearly": (0, 100),
-    "backup_parallel": (1, 32),
-    "point_in_time_days": (0, 35),
-    "web_workers": (1, 64),
-    "web_threads": (1, 256),
-    "connection_budget": (1, 5000),
-    "connections_per_tenant": (1, 64),
-    "checkout_timeout": (0.1, 60),  # below, no login would be in time; above, a proxy has long given up
-    "tenant_cache_seconds": (0, 60),
-    "bcrypt_cost": (4, 16),
-    "spare_databases": (0, 1000),
-}
-
-
-def _check_together(settings: Settings) -> None:
-    for name, (low, high) in _RANGES.items():
-        value = getattr(settings, name)
-        if not low <= value <= high:
-            raise CallError(f"The setting “{name}” must lie between {low} and {high}, not {value}.")
-    _check_ports(settings)
-    _check_rate_limit_storage(settings.rate_limit_storage)
-    _check_edge(settings)
-    check_mail(settings)
-    if settings.backup_root.is_relative_to(settings.home) or settings.home.is_relative_to(settings.backup_root):
-        raise CallError(f"backup_root ({settings.backup_root}) and home ({settings.home}) must not contain each other.")
-    if settings.production and settings.bcrypt_cost < 12:
-        raise CallError("bcrypt_cost must be at least 12 in production.")
-    if settings.production and not settings.disk_encryption_attested:
-        raise CallError("Production needs encrypted disks: set disk_encryption_attested = true once they are.")
-
-
-_STORAGES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
-
-
-def _check_rate_limit_storage(address: str) -> None:
-    if not address:
-        return
-    try:
-        parts = urlsplit(address)
-        known, password = parts.scheme in _STORAGES, parts.password
-    except ValueError:
-        known, password = False, None
-    if password:
-        raise CallError("rate_limit_storage must not hold the password; put it into a file, rate_limit_password_file.")
-    if not known:
-        raise CallError("rate_limit_storage must begin with redis://, rediss://, valkey:// or valkeys://, or be empty.")
-
-
-def _check_edge(settings: Settings) -> None:
-    if bool(settings.tls_certificate) != bool(settings.tls_key):
-        raise CallError("tls_certificate and tls_key go together: set both, or neither.")
-    if bool(settings.cdn_port) != bool(settings.cdn_authority):
-        raise CallError("cdn_port and cdn_authority go together: without the authority nobody proves to be the CDN.")
-    for name in ("cdn_address_header", "cdn_country_header"):
-        if not _HEADER_NAME.fullmatch(getattr(settings, name)):
-            raise CallError(f"The setting “{name}” must be the name of a header: letters, digits and hyphens.")
-    if settings.cdn_address_header.lower() == settings.cdn_country_header.lower():
-        raise CallError("cdn_address_header and cdn_country_header must differ.")
-
-
-def _check_ports(settings: Settings) -> None:
-    if settings.https_port == settings.http_port:
-        raise CallError("https_port and http_port must differ.")
-    if settings.metrics_port in {settings.https_port, settings.http_port}:
-        raise CallError("metrics_port must differ from https_port and http_port.")
-    others = {settings.https_port, settings.http_port, settings.metrics_port}
-    if settings.cdn_port and settings.cdn_port in others:
-        raise CallError("cdn_port must differ from https_port, http_port and metrics_port.")
-    ports = settings.worker_ports
-    if taken := (others | {settings.cdn_port}) & set(ports):
-        raise CallError(f"worker_port_base takes the ports {ports[0]} to {ports[-1]}, of which {min(taken)} is in use.")

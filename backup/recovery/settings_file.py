@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...config.errors import CallError, FailedError, RefusedError
-from ...config.settings import SETTINGS_FILE, TEMPLATE, Settings, load_settings, names_stores
+from ...config.settings import SETTINGS_FILE, Settings, load_settings, names_stores
 from ...config.stores import StoreSettings
+from ...config.template import TEMPLATE
 from ...platform.keys import durable
 from .place import label, named
 

@@ -8,7 +8,8 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import Engine, text
 
-from ...config.settings import Settings, write_default_settings
+from ...config.settings import Settings
+from ...config.template import write_default_settings
 from ...platform.control.engine import control_engine
 from ...platform.control.migrate import upgrade
 from ...platform.keys import KeyStore

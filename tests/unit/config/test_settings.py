@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from strongroom.config.errors import CallError
-from strongroom.config.settings import load_settings, write_default_settings
+from strongroom.config.settings import load_settings
+from strongroom.config.template import write_default_settings
 
 
 def settings_of(home: Path, text: str) -> object:
