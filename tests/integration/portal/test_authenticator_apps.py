@@ -1,30 +1,15 @@
 """Enrolling an app, its recovery codes, removing it; an admin's reset."""
 
 import re
-from collections.abc import Callable
-from typing import Any
 
-import pytest
 from account_holders import SESSION, Person, Window, Workspace
 from factor_holders import enrol_app, events, give_code, give_codes, half_in, is_in
 from pyotp.totp import TOTP
 
-from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
 
-Portal = Any  # the fixture's class, in conftest.py
 PAGE = "/settings/security/app"
-
-
-@pytest.fixture(scope="module")
-def workspace(portal: Portal, tenant_factory: Callable[..., Tenant]) -> Workspace:
-    return Workspace(portal.platform, portal.app, tenant_factory(name="Own"))
-
-
-@pytest.fixture
-def ada(workspace: Workspace) -> Person:
-    return workspace.join()
 
 
 def begin(window: Window) -> TOTP:

@@ -1,33 +1,17 @@
 """The second half of a sign-in: no session before it, and what ends it."""
 
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import pytest
-from account_holders import SESSION, Person, Window, Workspace
+from account_holders import SESSION, Person, Window
 from factor_holders import SECOND, enrol_app, events, give_code, give_codes, half_in, is_in
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-from strongroom.platform.tenants.records import Tenant
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.queries import members, takeovers
-
-Portal = Any  # the fixture's class, in conftest.py
-
-
-@pytest.fixture(scope="module")
-def workspace(portal: Portal, tenant_factory: Callable[..., Tenant]) -> Workspace:
-    return Workspace(portal.platform, portal.app, tenant_factory(name="Own"))
-
-
-@pytest.fixture
-def ada(workspace: Workspace) -> Person:
-    return workspace.join()
 
 
 def test_the_right_password_alone_begins_no_session(ada: Person) -> None:
