@@ -36,7 +36,7 @@ TEMPLATE = """\
 # point_in_time_days = 7           # any workspace back to any second of the last days; 0 = none
 # operator_email = ""              # who is told when backups are late or damaged
 # mail_from = ""                   # sender of all mail; "" = no-reply@<base_domain>
-# smtp_host = ""                   # "" = mail is written to files in outbox/ of this home
+# smtp_host = ""                   # "" = mail is written to files in outbox/ of this home; not in production
 # smtp_port = 587
 # smtp_security = "starttls"       # or "tls" (from the first byte), or "none" (to this machine only)
 # smtp_user = ""
@@ -326,13 +326,13 @@ def _check_together(settings: Settings) -> None:
     _check_ports(settings)
     _check_rate_limit_storage(settings.rate_limit_storage)
     _check_edge(settings)
-    check_mail(settings)
     if settings.backup_root.is_relative_to(settings.home) or settings.home.is_relative_to(settings.backup_root):
         raise CallError(f"backup_root ({settings.backup_root}) and home ({settings.home}) must not contain each other.")
     if settings.production and settings.bcrypt_cost < 12:
         raise CallError("bcrypt_cost must be at least 12 in production.")
     if settings.production and not settings.disk_encryption_attested:
         raise CallError("Production needs encrypted disks: set disk_encryption_attested = true once they are.")
+    check_mail(settings)
 
 
 _STORAGES = ("redis", "rediss", "redis+unix", "valkey", "valkeys", "valkey+unix")
