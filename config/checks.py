@@ -46,13 +46,13 @@ def check_together(settings: "Settings") -> None:
     _check_ports(settings)
     _check_rate_limit_storage(settings.rate_limit_storage)
     _check_edge(settings)
-    check_mail(settings)
     if settings.backup_root.is_relative_to(settings.home) or settings.home.is_relative_to(settings.backup_root):
         raise CallError(f"backup_root ({settings.backup_root}) and home ({settings.home}) must not contain each other.")
     if settings.production and settings.bcrypt_cost < 12:
         raise CallError("bcrypt_cost must be at least 12 in production.")
     if settings.production and not settings.disk_encryption_attested:
         raise CallError("Production needs encrypted disks: set disk_encryption_attested = true once they are.")
+    check_mail(settings)
 
 
 def _check_rate_limit_storage(address: str) -> None:

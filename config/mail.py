@@ -27,6 +27,8 @@ def check_mail(settings: "Settings") -> None:
     if not settings.smtp_host:
         if settings.smtp_user or settings.smtp_authority:
             raise CallError("smtp_user and smtp_authority need smtp_host, the name of the mail server.")
+        if settings.production:
+            raise CallError("Production needs a mail server: set smtp_host, else no invitation and no alert arrives.")
         return
     if not _HOST.fullmatch(settings.smtp_host):
         raise CallError(f"smtp_host must be a host name alone, without port or scheme, not {settings.smtp_host!r}.")

@@ -24,7 +24,7 @@ TEMPLATE = """\
 # point_in_time_days = 7           # any workspace back to any second of the last days; 0 = none
 # operator_email = ""              # who is told when backups are late or damaged
 # mail_from = ""                   # sender of all mail; "" = no-reply@<base_domain>
-# smtp_host = ""                   # "" = mail is written to files in outbox/ of this home
+# smtp_host = ""                   # "" = mail is written to files in outbox/ of this home; not in production
 # smtp_port = 587
 # smtp_security = "starttls"       # or "tls" (from the first byte), or "none" (to this machine only)
 # smtp_user = ""

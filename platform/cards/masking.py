@@ -1,7 +1,8 @@
 """Card numbers in free text are masked before they are stored. Pure.
 
 A card number is 13 to 19 digits of any script, with a gap between groups or not, whose check digit is right (the Luhn
-formula, ISO/IEC 7812-1 annex B) and whose first digits belong to an issuer that makes numbers of that length. What is
+formula, ISO/IEC 7812-1 annex B) and whose first digits belong to an issuer that makes numbers of that length. Between
+groups as they are on a card there may be one mark, a comma too, with space around it; amounts do not come so. What is
 an IBAN by its own check digits (ISO 13616), has the form of a UUID (RFC 9562) or begins with a plus sign as telephone
 numbers do is none, whatever digits are in it.
 """
@@ -19,6 +20,15 @@ _GAP: Final = rf"[\s._/·{_UNSEEN}{_DASHES}-]"
 _UUID: Final = r"(?<![0-9A-Fa-f])[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}(?![0-9A-Fa-f])"
 _IBAN: Final = r"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]{4}){2,7}(?: ?[0-9A-Z]{1,3})?(?![0-9A-Za-z])"
 _RUN: Final = re.compile(rf"(?P<id>{_UUID}|{_IBAN})|\d(?:{_GAP}{{0,2}}\d){{{SHORTEST - 1},}}")
+# As on a card, with one mark between all groups: 4-4-4-4, 4-4-4-4-3, 4-6-5 or 4-6-4. The rest of a UUID is no end.
+_SPACE: Final = rf"[\s{_UNSEEN}]{{0,3}}"
+_SAME: Final = rf"{_SPACE}(?P=mark){_SPACE}"
+_ON_A_CARD: Final = re.compile(
+    rf"(?<!\d)\d{{4}}{_SPACE}(?P<mark>[,;:|._/·{_DASHES}-]){_SPACE}"
+    rf"(?:\d{{4}}(?:{_SAME}\d{{4}}){{2}}(?:{_SAME}\d{{3}}(?!\d))?|\d{{6}}{_SAME}\d{{4,5}})(?![0-9A-Fa-f]{{8}})(?!\d)"
+)
+_FOUR_BEFORE: Final = re.compile(rf"(?<!\d)\d{{4}}{_SPACE}(.){_SPACE}\Z")
+_FOUR_AFTER: Final = re.compile(rf"{_SPACE}(.){_SPACE}\d{{4}}(?!\d)")
 _LONGEST_PHONE: Final = 15  # digits behind the plus sign, by ITU-T E.164
 _GROUP: Final = re.compile(r"\d+")
 
@@ -48,7 +58,13 @@ _ISSUERS: Final = (
 
 def mask(text: str) -> str:
     """`text` with each card number replaced by `•••• 1234`, its last four digits, as a receipt would print it."""
-    return _RUN.sub(_mask_run, text)
+    out, done = "", 0
+    for match in _ON_A_CARD.finditer(text):
+        digits = _ascii(re.sub(r"\D", "", match.group()))
+        if is_card_number(digits) and not _is_phone(match, digits) and not _is_in_list(match):
+            out += _RUN.sub(_mask_run, text[done : match.start()]) + f"{DOTS} {digits[-4:]}"
+            done = match.end()
+    return out + _RUN.sub(_mask_run, text[done:])
 
 
 def is_card_number(digits: str) -> bool:
@@ -69,12 +85,23 @@ def _is_plausible(digits: str) -> bool:
     return any(first <= digits[: len(first)] <= last and len(digits) in lengths for first, last, lengths in _ISSUERS)
 
 
+def _is_phone(match: re.Match[str], digits: str) -> bool:
+    return match.string[: match.start()].endswith("+") and len(digits) <= _LONGEST_PHONE
+
+
+def _is_in_list(match: re.Match[str]) -> bool:
+    """Whether one more number of four digits stands before or after, with the same mark: then all are a list."""
+    before = _FOUR_BEFORE.search(match.string, max(0, match.start() - 12), match.start())
+    after = _FOUR_AFTER.match(match.string, match.end())
+    return any(found and found[1] == match["mark"] for found in (before, after))
+
+
 def _mask_run(match: re.Match[str]) -> str:
     """Mask every card number in one run of digits and gaps. It begins and ends where a group of digits does."""
     run = match.group()
     if match["id"] and ("-" in run[:9] or _is_iban(run)):
         return run
-    if match.string[: match.start()].endswith("+") and len(re.sub(r"\D", "", run)) <= _LONGEST_PHONE:
+    if _is_phone(match, re.sub(r"\D", "", run)):
         return run
     groups = [(m.start(), m.end(), _ascii(m.group())) for m in _GROUP.finditer(run)]
     out, done, first = "", 0, 0

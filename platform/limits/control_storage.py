@@ -95,6 +95,11 @@ class ControlDelays:
                 return 0
             return queries.wait_left(conn, key) or 1  # the row that was in the way may be gone by now
 
+    def give_back(self, key: str) -> None:
+        """As `Delays.give_back`."""
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            queries.give_back(conn, key)
+
     def forget(self, key: str) -> None:
         """As `Delays.forget`."""
         with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:

@@ -1,8 +1,9 @@
 """Waits that grow: after each five tries in a row that led nowhere, twice as long.
 
 A try is counted before it is looked at and success forgets all, so of many at once as many get through as one after the
-other. At the hundredth the account's password rests for a day (NIST SP 800-63B-4, 3.2.2: no more than 100 failures in a
-row); its owner gets in by a link in a mail.
+other. One that could not be looked at is given back, and the wait that it began ends. At the hundredth the account's
+password rests for a day (NIST SP 800-63B-4, 3.2.2: no more than 100 failures in a row); its owner gets in by a link in
+a mail.
 """
 
 import threading
@@ -32,6 +33,10 @@ class Delays(Protocol):
         """Count a try; return 0 where it may be made, else the seconds to wait: then it is not counted."""
         ...
 
+    def give_back(self, key: str) -> None:
+        """Take one counted try back, and let the next one be made at once; nothing where none is counted."""
+        ...
+
     def forget(self, key: str) -> None:
         """Success: the next try is the first one."""
         ...
@@ -54,6 +59,12 @@ class MemoryDelays:
                 return free_at - now
             self._counted[key] = count + 1, now + wait_after(count + 1)
             return 0
+
+    def give_back(self, key: str) -> None:
+        """As `Delays.give_back`."""
+        with self._lock:
+            if key in self._counted:
+                self._counted[key] = max(0, self._counted[key][0] - 1), time.monotonic()
 
     def forget(self, key: str) -> None:
         """As `Delays.forget`."""

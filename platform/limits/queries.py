@@ -41,6 +41,9 @@ _TRY = text(f"""
     WHERE known.free_at <= {_NOW}
     RETURNING 1
 """)  # noqa: S608 - as above
+_GIVE_BACK = text(f"""
+    UPDATE rate_limit SET count = greatest(count - 1, 0), free_at = {_NOW} WHERE key = :key AND count IS NOT NULL
+""")  # noqa: S608 - as above
 _WAIT = text(f"SELECT extract(epoch FROM free_at - {_NOW}) FROM rate_limit WHERE key = :key")  # noqa: S608 - as above
 _CLEAR = text("DELETE FROM rate_limit WHERE key = :key")
 _RESET = text("DELETE FROM rate_limit")
@@ -67,6 +70,11 @@ def try_again(conn: Connection, key: str, waits: Sequence[int], kept: int) -> bo
     A row is forgotten `kept` seconds after the last wait.
     """
     return conn.execute(_TRY, {"key": key, "waits": list(waits), "kept": kept}).one_or_none() is not None
+
+
+def give_back(conn: Connection, key: str) -> None:
+    """Take one try back that `try_again` has counted, and the wait that is under way."""
+    conn.execute(_GIVE_BACK, {"key": key})
 
 
 def wait_left(conn: Connection, key: str) -> float:

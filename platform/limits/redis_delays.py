@@ -19,6 +19,10 @@ redis.call('HSET', KEYS[1], 'count', count, 'free_at', string.format('%.0f', now
 redis.call('PEXPIRE', KEYS[1], string.format('%.0f', wait + ARGV[1] * 1000))
 return 0
 """
+_GIVE_BACK = """
+local count = tonumber(redis.call('HGET', KEYS[1], 'count'))
+if count then redis.call('HSET', KEYS[1], 'count', math.max(0, count - 1), 'free_at', 0) end
+"""
 
 
 class RedisDelays:
@@ -29,10 +33,15 @@ class RedisDelays:
         self._storage = storage
         client: Any = storage.get_connection()
         self._try = client.register_script(_TRY)
+        self._give_back = client.register_script(_GIVE_BACK)
 
     def hit(self, key: str) -> float:
         """As `Delays.hit`."""
         return int(self._try([self._storage.prefixed_key(key)], [FORGOTTEN_AFTER, *WAITS])) / 1000
+
+    def give_back(self, key: str) -> None:
+        """As `Delays.give_back`."""
+        self._give_back([self._storage.prefixed_key(key)])
 
     def forget(self, key: str) -> None:
         """As `Delays.forget`."""

@@ -13,8 +13,8 @@ from werkzeug.formparser import FormDataParser
 from ..cards.masking import mask
 
 MASKED: Final = "We masked what looks like a card number: only its last four digits are kept."
-# Never stored as they are typed, and never to be changed: a password may well be a number.
-_KEPT: Final = ("password", "csrf_token", "credential")
+# Of use only as they are, and not kept in the clear: a webhook's address, what a passkey says, and where to go on to.
+_EXACT: Final = frozenset({"url", "credential", "csrf_token", "kept", "next", "back"})
 
 
 class MaskingParser(FormDataParser):
@@ -36,4 +36,5 @@ class MaskingParser(FormDataParser):
 
 
 def _masked(name: str, value: str) -> str:
-    return value if any(word in name for word in _KEPT) else mask(value)
+    """Every field that has “password” in its name stays, too: it is hashed, and may well be a number."""
+    return value if name in _EXACT or "password" in name else mask(value)

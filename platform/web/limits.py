@@ -10,7 +10,8 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import TypeVar, cast
 
 from flask import Flask, current_app, request
@@ -21,6 +22,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter, RateLimiter
 from werkzeug.exceptions import TooManyRequests
 
+from ...config.errors import UnavailableError
 from ..control.platform import Platform
 from ..limits.choice import delays_of, storage_of
 from ..limits.delays import Delays, MemoryDelays
@@ -61,6 +63,16 @@ def hit_growing(*key: str) -> None:
     wait = _counters().hit_growing(_sealed(key))
     if wait > 0:
         raise TooManyRequests(retry_after=math.ceil(wait))
+
+
+@contextmanager
+def given_back_if_busy(*key: str) -> Generator[None]:
+    """Give the try back that `hit_growing` has counted for `key` where what looks at it is too busy to."""
+    try:
+        yield
+    except UnavailableError:
+        _counters().give_back_growing(_sealed(key))
+        raise
 
 
 def forget_growing(*key: str) -> None:
@@ -116,6 +128,10 @@ class Counters:
     def hit_growing(self, key: str) -> float:
         """Count a try in a row; 0, or the seconds to wait."""
         return self._either(lambda: self._shared_delays.hit(key), lambda: self._own_delays.hit(key))
+
+    def give_back_growing(self, key: str) -> None:
+        """Take one of the tries in a row back."""
+        self._either(lambda: self._shared_delays.give_back(key), lambda: self._own_delays.give_back(key))
 
     def forget_growing(self, key: str) -> None:
         """Forget the tries in a row."""

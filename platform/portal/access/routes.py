@@ -42,7 +42,8 @@ def sign_in_now() -> ResponseReturnValue:
         tries.count(account)
     except TooManyRequests as refused:
         return _too_many(refused, email)
-    member_id = service.check_credentials(email, password)
+    with tries.given_back_if_busy(account):
+        member_id = service.check_credentials(email, password)
     if member_id is None:
         return _sign_in_form(onward, email, WRONG), 401
     tries.succeeded(account)

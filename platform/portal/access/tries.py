@@ -6,6 +6,7 @@ as those that do. A browser whose owner has shown that the account's mailbox is 
 
 import secrets
 import time
+from contextlib import AbstractContextManager
 from typing import cast
 
 from flask import session
@@ -30,14 +31,16 @@ def count(account: str) -> None:
 
     The account's own count comes last: a try that another limit refuses does not make its owner wait.
     """
-    workspace, own = tenant.tenant().id, _own_tries(account)
-    if own:
-        limits.hit_growing("sign-in unlocked", workspace, account, own)
-        return
-    if _unlocked() is not None:  # for another account
-        _hit_address()
-    limits.hit(PER_WORKSPACE, "sign-in", workspace)
-    limits.hit_growing("sign-in", workspace, account)
+    if _own_tries(account) is None:
+        if _unlocked() is not None:  # for another account
+            _hit_address()
+        limits.hit(PER_WORKSPACE, "sign-in", tenant.tenant().id)
+    limits.hit_growing(*_key(account))
+
+
+def given_back_if_busy(account: str) -> AbstractContextManager[None]:
+    """Give the counted try as `account` back where the hashing room is full: its owner waits for nobody's flood."""
+    return limits.given_back_if_busy(*_key(account))
 
 
 def succeeded(account: str) -> None:
@@ -53,6 +56,12 @@ def unlock(account: str) -> None:
 def _hit_address() -> None:
     limits.hit(ANYWHERE, "sign-in anywhere", limits.address())
     limits.hit(PER_ADDRESS, "sign-in", tenant.tenant().id, limits.address())
+
+
+def _key(account: str) -> tuple[str, ...]:
+    own = _own_tries(account)
+    workspace = tenant.tenant().id
+    return ("sign-in unlocked", workspace, account, own) if own else ("sign-in", workspace, account)
 
 
 def _own_tries(account: str) -> str | None:

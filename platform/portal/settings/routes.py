@@ -49,9 +49,11 @@ def save_profile() -> ResponseReturnValue:
 @requires(Permission.USE)
 def save_password() -> ResponseReturnValue:
     """Change the member's own password; this browser gets a new session, the others end."""
-    limits.hit_growing("password", tenant.tenant().id, str(current().id))
+    account = ("password", tenant.tenant().id, str(current().id))
+    limits.hit_growing(*account)
     try:
-        service.change_password(current(), request.form.get("old_password", ""), request.form.get("password", ""))
+        with limits.given_back_if_busy(*account):
+            service.change_password(current(), request.form.get("old_password", ""), request.form.get("password", ""))
     except CallError as error:
         return _profile_form(current().name, {error.field or "password": str(error)}), 422
     sessions.rotate(end_others=True)

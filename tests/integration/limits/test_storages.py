@@ -65,6 +65,28 @@ def test_after_five_tries_there_is_a_wait_and_success_ends_it(delays: Any) -> No
     assert delays.hit("key") == 0
 
 
+def test_a_try_that_is_given_back_counts_for_nothing_and_ends_its_wait(delays: Any) -> None:
+    delays.give_back("key")  # none was counted
+    assert [delays.hit("key") for _ in range(5)] == [0] * 5
+    delays.give_back("key")
+    assert delays.hit("key") == 0
+    assert 20 < delays.hit("key") <= 30
+
+
+def test_of_many_at_once_that_are_given_back_none_counts(delays: Any) -> None:
+    together = Barrier(20)
+
+    def try_it(_: int) -> None:
+        together.wait()
+        if delays.hit("key") == 0:
+            delays.give_back("key")
+
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(try_it, range(20)))
+    assert [delays.hit("key") for _ in range(5)] == [0] * 5
+    assert delays.hit("key") > 20
+
+
 def test_of_many_at_once_five_may_try(delays: Any) -> None:
     together = Barrier(20)
 

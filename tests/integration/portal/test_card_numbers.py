@@ -80,6 +80,12 @@ def test_a_password_may_be_a_number(portal: Portal) -> None:
         assert context.request.form.to_dict() == sent | {"name": "•••• 1111"}
 
 
+def test_what_would_be_another_thing_if_masked_stays_as_it_is(portal: Portal) -> None:
+    sent = dict.fromkeys(("url", "next", "back", "kept", "credential", "csrf_token"), f"https://hooks.example/{CARD}")
+    with portal.app.test_request_context("/", method="POST", data=sent) as context:
+        assert context.request.form.to_dict() == sent
+
+
 def _fields(places: list[Place]) -> list[tuple[Place, str]]:
     kept = {"csrf_token", "file", "password", "old_password"}
     return [(place, name) for place in places for name in sorted(place.fields - kept)]

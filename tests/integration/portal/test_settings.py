@@ -8,6 +8,8 @@ import pytest
 from sqlalchemy import insert
 
 from strongroom.platform.control.tables import backup
+from strongroom.platform.keys import passwords
+from strongroom.platform.keys.hashing_room import HashingRoom
 from strongroom.platform.portal.access import service
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import members, settings
@@ -81,6 +83,19 @@ def test_a_new_password_that_will_not_do_is_no_wrong_try(portal: Portal) -> None
     change = {"old_password": portal.password, "password": "short"}
     codes = [browser.post("/settings/password", change, form="/settings/profile").status_code for _ in range(7)]
     assert codes == [422] * 7
+
+
+def test_a_change_that_nobody_had_time_to_look_at_is_no_wrong_try(
+    portal: Portal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, full = portal.signed_in(Role.MEMBER), HashingRoom(1)
+    full.admit(1)
+    change = {"old_password": "not it", "password": "short"}
+    with monkeypatch.context() as patch, full.entered(1):
+        patch.setattr(passwords, "room", full)
+        codes = [browser.post("/settings/password", change, form="/settings/profile").status_code for _ in range(7)]
+    assert codes == [503] * 7
+    assert browser.post("/settings/password", change, form="/settings/profile").status_code == 422
 
 
 def test_of_two_changes_at_once_the_second_is_refused(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:

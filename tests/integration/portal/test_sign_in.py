@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
+from strongroom.platform.keys import passwords
+from strongroom.platform.keys.hashing_room import HashingRoom
 from strongroom.platform.keys.tokens import hash_of
 from strongroom.platform.portal.access import service, tries
 from strongroom.platform.web import sessions
@@ -157,6 +159,17 @@ def test_tries_on_one_account_are_limited(portal: Portal) -> None:
     assert answer.status_code == 429
     assert 20 < int(answer.headers["Retry-After"]) <= 30
     assert f"Please wait {answer.headers['Retry-After']} seconds" in answer.text
+
+
+def test_tries_that_nobody_had_time_to_look_at_are_not_counted(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, full = portal.client("rowan"), HashingRoom(1)
+    full.admit(1)
+    monkeypatch.setattr(passwords, "room", full)
+    with full.entered(1):
+        for email in (portal.email(Role.OWNER), "nobody@x.example"):
+            assert [browser.sign_in(email, "not it").status_code for _ in range(6)] == [503] * 6
+    codes = [browser.sign_in(portal.email(Role.OWNER), "not it").status_code for _ in range(6)]
+    assert codes == [401] * 5 + [429]
 
 
 def test_what_the_workspace_refuses_is_not_counted_for_the_account(

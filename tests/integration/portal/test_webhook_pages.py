@@ -87,6 +87,12 @@ def test_a_card_number_in_a_description_is_masked(browser: Browser) -> None:
     assert "For •••• 1111" in browser.get(page).text
 
 
+def test_an_address_keeps_a_number_that_a_card_could_have(browser: Browser) -> None:
+    address = "https://hooks.example.com/4111111111111111"
+    add(browser, url=address)
+    assert address in browser.get(PAGE).text
+
+
 def test_it_can_be_changed(portal: Portal, browser: Browser) -> None:
     page, _ = add(browser)
     changed = {"url": "https://other.customer.example:8443", "description": "", "events": ["report.paid"]}

@@ -1,3 +1,4 @@
+from decimal import Decimal
 from uuid import UUID
 
 import pytest
@@ -26,6 +27,19 @@ VISA = "4111111111111111"
         ("４１１１１１１１１１１１１１１１", "•••• 1111"),
         (f"{VISA} {VISA}", "•••• 1111 •••• 1111"),
         ("no4111111111111111x", "no•••• 1111x"),
+        ("4111,1111,1111,1111", "•••• 1111"),
+        ("4111:1111:1111:1111", "•••• 1111"),
+        ("4111;1111;1111;1111", "•••• 1111"),
+        ("4111|1111|1111|1111|12|26|123", "•••• 1111|12|26|123"),
+        ("Visa 4111 - 1111 - 1111 - 1111, 12,50", "Visa •••• 1111, 12,50"),
+        ("4111 \N{EN DASH} 1111 \N{EN DASH} 1111 \N{EN DASH} 1111", "•••• 1111"),
+        ("4111 \N{EM DASH} 1111 \N{EM DASH} 1111 \N{EM DASH} 1111", "•••• 1111"),
+        ("4111, 1111, 1111, 1111 and 5555555555554444", "•••• 1111 and •••• 4444"),
+        ("1234567890123 4111,1111,1111,1111", "1234567890123 •••• 1111"),
+        ("6304,0000,0000,0000,000", "•••• 0000"),
+        ("3782, 822463, 10005", "•••• 0005"),
+        ("3056|930902|5904", "•••• 5904"),
+        ("４１１１，１１１１，１１１１，１１１１".replace("，", ","), "•••• 1111"),
     ],
 )
 def test_card_numbers_are_masked(text: str, masked: str) -> None:
@@ -47,6 +61,14 @@ def test_card_numbers_are_masked(text: str, masked: str) -> None:
         "+4111 1111 111 1116",  # as long as a telephone number may be
         "7011111111111111111",  # nobody issues these
         "1700000000000007",  # microseconds since 1970
+        "12,50; 4,20; 1.234,56",
+        "4111, 1111, 1111, 1112",
+        "4111,1111;1111,1111",
+        "411,1111,1111,11111",
+        "4111, 1111, 1111, 1111, 1111",  # one more of its kind: a list
+        "1111; 4111; 1111; 1111; 1111",
+        "+4930 - 123456 - 7891",
+        "12345678-4111-1111-1111-1111ab345678",
         "",
     ],
 )
@@ -66,11 +88,41 @@ def test_every_number_of_an_issuer_is_masked_however_it_is_written(
     prefix: str, digits: str, gap: str, script: int, around: str
 ) -> None:
     length = 15 if prefix in ("34", "37") else 16
-    body = (prefix + digits)[: length - 1]
-    number = body + next(d for d in "0123456789" if luhn_valid(body + d))
+    number = with_check_digit(prefix + digits, length)
     written = gap.join(number[i : i + 4] for i in range(0, length, 4))
     foreign = "".join(chr(ord(char) + script) if char.isdigit() else char for char in written)
     assert mask(f"{around}{foreign}{around}") == f"{around}•••• {number[-4:]}{around}"
+
+
+@settings(deadline=None)  # the first call may find a busy machine
+@given(
+    st.lists(st.decimals(min_value=0, max_value=10**9, places=2), min_size=1, max_size=12),
+    st.sampled_from(["{:.2f}", "{:,.2f}"]),
+    st.booleans(),
+    st.sampled_from(["; ", ", ", " | ", ": ", " - ", " \N{EN DASH} ", ";", "|"]),
+)
+def test_lists_of_amounts_stay(amounts: list[Decimal], form: str, swapped: bool, between: str) -> None:
+    """With a point or a comma before the pence, and with the other one between thousands or nothing."""
+    spelled = [form.format(one) for one in amounts]
+    if swapped:
+        spelled = [one.translate(str.maketrans(".,", ",.")) for one in spelled]
+    assert mask(between.join(spelled)) == between.join(spelled)
+
+
+@settings(deadline=None)  # the first call may find a busy machine
+@given(
+    st.sampled_from([(4, 4, 4, 4), (4, 4, 4, 4, 3), (4, 6, 5), (4, 6, 4)]),
+    st.text(alphabet="0123456789", min_size=18, max_size=18),
+    st.sampled_from([",", ";", ":", "|", "-", "\N{EN DASH}", "\N{EM DASH}", ".", "/"]),
+    st.sampled_from([("", ""), ("", " "), (" ", " "), ("  ", "  ")]),
+)
+def test_groups_as_on_a_card_are_masked_whatever_mark_is_between(
+    groups: tuple[int, ...], digits: str, mark: str, space: tuple[str, str]
+) -> None:
+    number = with_check_digit(("36" if groups == (4, 6, 4) else "50") + digits, sum(groups))
+    ends = [sum(groups[: i + 1]) for i in range(len(groups))]
+    parts = [number[end - size : end] for end, size in zip(ends, groups, strict=True)]
+    assert mask(f"{space[0]}{mark}{space[1]}".join(parts)) == f"•••• {number[-4:]}"
 
 
 @settings(deadline=None)  # the first call may find a busy machine
@@ -94,3 +146,14 @@ def test_no_id_of_ours_is_taken_for_a_card(found: UUID) -> None:
 def test_a_long_text_of_digits_is_read_in_no_time() -> None:
     assert mask("1 " * 200_000) == "1 " * 200_000
     assert len(mask("4" * 500_000)) == 500_000
+
+
+def test_a_long_list_of_groups_is_read_in_no_time() -> None:
+    assert mask("4111,   " * 60_000) == "4111,   " * 60_000
+    assert len(mask("4111 - 1111 -  1111 -   " * 20_000)) == 24 * 20_000
+
+
+def with_check_digit(digits: str, length: int) -> str:
+    """The card number of this length that begins with `digits`."""
+    body = digits[: length - 1]
+    return body + next(last for last in "0123456789" if luhn_valid(body + last))

@@ -9,6 +9,7 @@ from strongroom.config.errors import CallError
 from strongroom.config.settings import load_settings
 
 SERVER = {"smtp_host": "smtp.example.com"}
+PRODUCTION = {"production": True, "disk_encryption_attested": True}
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ SERVER = {"smtp_host": "smtp.example.com"}
         ({"smtp_host": "smtp.example.com:587"}, "host name alone"),
         ({"smtp_host": "smtps://smtp.example.com"}, "host name alone"),
         ({"smtp_authority": "ca.pem"}, "need smtp_host"),
+        (PRODUCTION, "Production needs a mail server: set smtp_host"),
         ({"mail_from": "Strongroom <a@example.com>"}, "one e-mail address"),
         ({"mail_from": "a@example.com\r\nBcc: b@example.com"}, "one e-mail address"),
         ({"operator_email": "a@x.example, b@x.example"}, "one e-mail address"),
@@ -40,6 +42,7 @@ def test_what_is_wrong_is_said(tmp_path: Path, values: dict[str, Any], sentence:
         {"smtp_host": "::1", "smtp_security": "none"},
         {"smtp_host": "127.0.0.53", "smtp_security": "none"},
         {"mail_from": "no-reply@example.com"},
+        PRODUCTION | SERVER,
     ],
 )
 def test_what_is_right_is_taken(tmp_path: Path, values: dict[str, Any]) -> None:
