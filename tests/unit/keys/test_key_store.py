@@ -28,16 +28,6 @@ TENANT = "abcdefghijklmnop"
 OTHER = "ponmlkjihgfedcba"
 
 
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", backup_root=tmp_path / "backups")
-
-
-@pytest.fixture
-def store(settings: Settings) -> KeyStore:
-    return KeyStore.create(settings)
-
-
 def tenant_file(settings: Settings, tenant_id: str = TENANT) -> Path:
     return settings.keys_dir / "tenant" / f"{tenant_id}.json"
 

@@ -27,11 +27,6 @@ PICTURE = b"\xff\xd8\xff a canary picture"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", backup_root=tmp_path / "backups")
-
-
-@pytest.fixture
 def vault(settings: Settings) -> ReceiptVault:
     return ReceiptVault(settings, KEYS)
 

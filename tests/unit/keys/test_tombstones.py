@@ -1,7 +1,6 @@
 """An account that was erased never has keys again, whatever older copies bring back."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
@@ -11,16 +10,6 @@ from strongroom.platform.keys import KeyStore
 
 TENANT, OTHER = "abcdefghijklmnop", "ponmlkjihgfedcba"
 MOMENT = datetime(2026, 1, 31, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path / "home", backup_root=tmp_path / "backups")
-
-
-@pytest.fixture
-def store(settings: Settings) -> KeyStore:
-    return KeyStore.create(settings)
 
 
 def test_a_tombstone_is_kept_with_its_copy_and_the_first_one_stays(store: KeyStore, settings: Settings) -> None:
