@@ -5,6 +5,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from whole_objects import put
 
 from strongroom.backup.stores.contract import Store
 from strongroom.backup.stores.local import LocalStore
@@ -14,16 +15,6 @@ from strongroom.config.errors import FailedError
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return LocalStore(tmp_path / "store")
-
-
-def put(store: Store, name: str, content: bytes) -> None:
-    with store.create(name) as target:
-        target.write(content)
-
-
-def get(store: Store, name: str) -> bytes:
-    with store.open(name) as file:
-        return file.read()
 
 
 def test_an_unfinished_object_is_not_listed_but_found_as_abandoned(store: Store) -> None:

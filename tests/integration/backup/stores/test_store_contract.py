@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from obstore.store import MemoryStore
 from store_servers import S3Server, SftpServer
+from whole_objects import get, put
 
 from strongroom.backup.stores.clouds import StreamedUploads
 from strongroom.backup.stores.contract import Store
@@ -55,16 +56,6 @@ def describe(kind: str, request: pytest.FixtureRequest, folder: Path) -> StoreSe
         return request.getfixturevalue("s3_server").store(folder)
     server: SftpServer = request.getfixturevalue("sftp_server")
     return server.store(folder)
-
-
-def put(store: Store, name: str, content: bytes) -> None:
-    with store.create(name) as target:
-        target.write(content)
-
-
-def get(store: Store, name: str) -> bytes:
-    with store.open(name) as file:
-        return file.read()
 
 
 def names(store: Store, prefix: str = "") -> list[str]:

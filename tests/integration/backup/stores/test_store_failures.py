@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from store_servers import ACCESS, PASSWORD, SECRET, S3Server, SftpServer, silence, write_private
+from whole_objects import get, put
 
 from strongroom.backup.stores.contract import Store
 from strongroom.backup.stores.credentials import read_credentials
@@ -21,16 +22,6 @@ from strongroom.config.stores import StoreSettings
 
 SHORT = Patience(connect=0.3, request=0.5, silence=0.5, retries=1)
 USUAL = Patience(retries=1)
-
-
-def put(store: Store, name: str, content: bytes) -> None:
-    with store.create(name) as target:
-        target.write(content)
-
-
-def get(store: Store, name: str) -> bytes:
-    with store.open(name) as file:
-        return file.read()
 
 
 USES: dict[str, Callable[[Store], object]] = {
