@@ -55,26 +55,24 @@ def test_who_keeps_the_window_of_http2_shut_is_cut_off_whatever_else_it_asks(htt
 
 
 def asked_until_the_end(caller, seconds):
-    deadline, stream = time.monotonic() + seconds, 3
-    while time.monotonic() < deadline:
-        try:
-            time.sleep(0.3)  # often enough not to be idle, and few enough to have streams left
-            caller.sendall(h2_get(stream, b"/"))
-            stream += 2
-            if not caller.recv(65536):
-                return True
-        except TimeoutError:
-            continue
-        except OSError:
-            return True
-    return False
+    def ask(count):
+        time.sleep(0.3)  # often enough not to be idle, and few enough to have streams left
+        return h2_get(2 * count + 3, b"/")
+
+    return spoken_to_until_the_end(caller, ask, seconds)
 
 
 def pinged_until_the_end(caller, ping, seconds):
-    deadline = time.monotonic() + seconds
+    return spoken_to_until_the_end(caller, lambda _count: ping, seconds)
+
+
+def spoken_to_until_the_end(caller, say, seconds):
+    """Send what `say` gives, with how often that was, and read; whether the connection ended in that time."""
+    deadline, said = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
         try:
-            caller.sendall(ping)
+            caller.sendall(say(said))
+            said += 1
             if not caller.recv(65536):
                 return True
         except TimeoutError:
