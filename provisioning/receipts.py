@@ -5,11 +5,10 @@ from datetime import UTC, datetime
 
 from ..config.errors import StrongroomError
 from ..platform.control.platform import Platform
+from ..platform.jobs.sweeps import open_workspaces
 from ..platform.keys import ReceiptVault
 from ..platform.tenants import placements
-from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import PlacementState, Tenant
-from ..platform.tenants.states import TenantState
 from ..tenant_schema.queries import receipts
 from .create import tenant_lock
 
@@ -22,9 +21,7 @@ def collect_receipts(platform: Platform, now: datetime | None = None) -> int:
     A workspace that cannot be looked at now is left for the next time.
     """
     now, removed = now or datetime.now(UTC), 0
-    with platform.control.connect() as conn:
-        active = tenants.list_all(conn, [TenantState.ACTIVE])
-    for tenant in active:
+    for tenant in open_workspaces(platform):
         try:
             removed += collect_receipts_of(platform, tenant, now)
         except StrongroomError as error:

@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException, Unauthorized
 from ...config.errors import ForbiddenError
 from ...tenant_schema import tables
 from ...tenant_schema.queries import api_tokens
+from ..keys.tokens import hash_of
 from ..web import enrolment, guard, limits, refusals, tenant, uses
 from ..web.member import CurrentMember, signed_in
 from ..web.permissions import Permission, Role, requires
@@ -129,7 +130,7 @@ def _member_of(presented: str | None, now: datetime) -> CurrentMember | None:
     """The member whose live token it is. One that was never made here is noted."""
     if presented is None or not tokens.is_well_formed(presented):
         return None
-    conn, cipher, hashed = tenant.connection(), tenant.cipher(), tokens.hash_of(presented)
+    conn, cipher, hashed = tenant.connection(), tenant.cipher(), hash_of(presented)
     row = api_tokens.live(conn, hashed, now)
     if row is None:
         if not api_tokens.was_a_token(conn, hashed):

@@ -4,7 +4,6 @@ The prefix lets a scanner find it in a repository, and the checksum lets anybody
 looks like one, without asking us (after GitHub's format, “Behind GitHub’s new authentication token formats”, 2021).
 """
 
-import hashlib
 import re
 import secrets
 import zlib
@@ -31,11 +30,6 @@ def is_well_formed(token: str) -> bool:
         return False
     secret, _, check = token.removeprefix(PREFIX).partition("_")
     return check == _check(secret)
-
-
-def hash_of(token: str) -> bytes:
-    """What the database knows of a token: its SHA-256. It is random, so nothing slower is needed."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def hint_of(token: str) -> str:

@@ -22,8 +22,8 @@ from ...tenant_schema.queries import outbox as queries
 from ...tenant_schema.queries.outbox import Message, Standing
 from ..control.platform import Platform
 from ..jobs.app import MAIL, defer_in, periodic, task
+from ..jobs.sweeps import open_workspaces
 from ..keys.fields import FieldCipher
-from ..tenants import queries as tenants
 from ..tenants.records import Tenant
 from ..tenants.states import TenantState
 from . import outbox, standings
@@ -96,8 +96,7 @@ def deliver_workspace_mail(platform: Platform, tenant_id: str) -> None:
 @periodic("1-59/10 * * * *", "deliver_mail", queue=MAIL)
 def deliver_mail(platform: Platform) -> None:
     """Send what is due in all workspaces: the net beneath the jobs, which a crash may have kept from being queued."""
-    with platform.control.connect() as conn:
-        open_ones = tenants.list_all(conn, [TenantState.ACTIVE])
+    open_ones = open_workspaces(platform)
     with MailServer(platform.settings) as server:
         for tenant in open_ones:
             _deliver(platform, tenant, server)

@@ -9,10 +9,9 @@ from ...config.errors import NotFoundError, StrongroomError
 from ...tenant_schema.queries import outbox as queries
 from ...tenant_schema.tables import outbox
 from ..control.platform import Platform
+from ..jobs.sweeps import open_workspaces
 from ..keys.fields import FieldCipher
-from ..tenants import queries as tenants
 from ..tenants.records import Tenant
-from ..tenants.states import TenantState
 from .delivery import brake, keep_standing, queue_job
 
 
@@ -32,7 +31,7 @@ class UnsentMail:
 
 def listing(platform: Platform) -> Iterator[UnsentMail]:
     """Yield what has not gone out, of all active workspaces. Raises `UnavailableError` for one that cannot be asked."""
-    for tenant in _active(platform):
+    for tenant in open_workspaces(platform):
         cipher = FieldCipher(platform.keys.tenant(tenant.id))
         with platform.registry.connect(tenant) as conn, conn.begin():
             rows = queries.unsent(conn)
@@ -45,7 +44,7 @@ def retry(platform: Platform, ids: Sequence[UUID] | None = None) -> list[UUID]:
     Raises `NotFoundError` if one of `ids` is not a failed message; the others are sent nonetheless.
     """
     found: list[UUID] = []
-    for tenant in _active(platform):
+    for tenant in open_workspaces(platform):
         with platform.registry.connect(tenant) as conn, conn.begin():
             again = queries.retry(conn, ids)
         if again:
@@ -62,11 +61,6 @@ def shortened(address: str) -> str:
     """An address that tells no stranger whose it is: first letter, domain."""
     local, _, domain = address.rpartition("@")
     return f"{local[:1]}…@{domain}"
-
-
-def _active(platform: Platform) -> list[Tenant]:
-    with platform.control.connect() as conn:
-        return tenants.list_all(conn, [TenantState.ACTIVE])
 
 
 def _shown(tenant: Tenant, cipher: FieldCipher, row: queries.Unsent) -> UnsentMail:

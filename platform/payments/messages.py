@@ -1,6 +1,5 @@
 """The processor's messages: which fields we read of them. Pure."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from typing import Any, Final, cast
 
 from ...config.errors import CallError
 from ..cards.masking import mask
+from ..webhooks.content import read_object
 
 PLAN_CHANGED: Final = "subscription.updated"
 METHOD_CHANGED: Final = "payment_method.updated"
@@ -34,13 +34,7 @@ class Message:
 
 def read(body: bytes, sent_at: datetime) -> Message:
     """The message in `body`. Raises `CallError` for what is no message, or lacks what its type must have."""
-    try:
-        found: object = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise CallError("The body is not JSON.") from error
-    if not isinstance(found, dict):
-        raise CallError("The body is not a JSON object.")
-    told = cast(dict[str, Any], found)
+    told = read_object(body)
     kind = _text(told, "type", _WORD)
     occurred_at = _time(told.get("timestamp"), sent_at)
     data: Any = told.get("data")

@@ -98,10 +98,3 @@ def set_method(conn: Connection, tenant_id: str, content: Mapping[str, str], at:
     statement = insert(payment_method).values(tenant_id=tenant_id, **row)
     later = payment_method.c.changed_at <= statement.excluded.changed_at
     conn.execute(statement.on_conflict_do_update(index_elements=[payment_method.c.tenant_id], set_=row, where=later))
-
-
-def method_of(conn: Connection, tenant_id: str) -> tuple[str, str] | None:
-    """Brand and last four of what a workspace pays with."""
-    columns = payment_method.c.brand, payment_method.c.last_four
-    row = conn.execute(select(*columns).where(payment_method.c.tenant_id == tenant_id)).one_or_none()
-    return (row.brand, row.last_four) if row else None

@@ -4,7 +4,6 @@ Stands here and not in provisioning, because the public sign-up page asks too, a
 """
 
 import base64
-import hashlib
 import hmac
 from uuid import UUID
 
@@ -16,6 +15,7 @@ from ..jobs.app import defer_in
 from ..keys import KeyStore, normalise_email
 from ..keys.records import TenantKeys
 from ..keys.sealing import Sealer
+from ..keys.tokens import hash_of
 from ..servers import queries as servers
 from . import queries
 from .records import Tenant
@@ -86,7 +86,7 @@ def invitation_token(keys: KeyStore, tenant_id: str, again: UUID | None = None) 
 
 def invitation_token_hash(keys: KeyStore, tenant_id: str, again: UUID | None = None) -> bytes:
     """What the workspace's database knows of the owner's invitation."""
-    return hashlib.sha256(invitation_token(keys, tenant_id, again).encode()).digest()
+    return hash_of(invitation_token(keys, tenant_id, again))
 
 
 def invitation_link(settings: Settings, keys: KeyStore, tenant: Tenant, again: UUID | None = None) -> str:

@@ -10,7 +10,7 @@ import mimetypes
 from dataclasses import dataclass
 from pathlib import Path
 
-from flask import Blueprint, Flask, Response, abort, request, url_for
+from flask import Blueprint, Flask, Response, abort, request
 
 from .permissions import public
 
@@ -48,6 +48,7 @@ def install(app: Flask) -> None:
     """Serve the files of `static/` at `/static/<version>/…` and give templates `asset(path)`."""
     assets = read_assets(ROOT)
     version = version_of(assets)
+    addresses = {name: f"/static/{version}/{name}" for name in assets}  # a page asks for twenty of them
     files = Blueprint("assets", __name__)
 
     @files.get("/static/<asked>/<path:name>")
@@ -58,9 +59,9 @@ def install(app: Flask) -> None:
         return _respond(assets[name], fresh=asked == version)
 
     def asset(name: str) -> str:
-        if name not in assets:
+        if name not in addresses:
             raise LookupError(f"There is no static file {name}.")
-        return url_for("assets.send", asked=version, name=name)
+        return addresses[name]
 
     app.register_blueprint(files)
     app.jinja_env.globals["asset"] = asset  # pyright: ignore[reportArgumentType]  # Jinja's own types are narrower

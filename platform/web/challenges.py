@@ -1,7 +1,5 @@
 """What a browser is asked and has to answer once and soon: it holds a random token, the database its SHA-256."""
 
-import hashlib
-import secrets
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -9,9 +7,8 @@ from flask import Response
 
 from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import challenges as queries
+from ..keys.tokens import hash_of, new_token
 from . import tenant
-
-TOKEN_BYTES = 32
 
 
 def begin(
@@ -24,7 +21,7 @@ def begin(
     content: bytes | None = None,
 ) -> str:
     """Ask something new; return the token. `purpose` is one of `CHALLENGE_PURPOSES`."""
-    conn, token = tenant.connection(), secrets.token_urlsafe(TOKEN_BYTES)
+    conn, token = tenant.connection(), new_token()
     queries.prune(conn, now)
     queries.insert(
         conn,
@@ -36,11 +33,6 @@ def begin(
         expires_at=now + good_for,
     )
     return token
-
-
-def hash_of(token: str) -> bytes:
-    """What the database knows of a token."""
-    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def hand_out(response: Response, cookie: str, token: str, good_for: timedelta) -> None:

@@ -4,8 +4,6 @@ Only the SHA-256 of the token is stored. A session of one workspace therefore me
 is not in that database. The token is new at every sign-in, and there is no other way of staying signed in.
 """
 
-import hashlib
-import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,6 +16,7 @@ from ...tenant_schema import tables
 from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import sessions as queries
 from ...tenant_schema.queries import tokens
+from ..keys.tokens import hash_of, new_token
 from . import refusals, tenant
 from .devices import LONGEST_AGENT
 from .member import CurrentMember, current
@@ -28,7 +27,6 @@ IDLE = timedelta(days=30)
 LONGEST = timedelta(days=90)
 SEEN_EVERY = timedelta(minutes=1)  # a page writes that the session is in use at most this often
 GRACE = timedelta(seconds=10)  # for requests that a page had sent before its session got another token
-TOKEN_BYTES = 32
 LEFT_BEHIND = '"cache"'  # pages that “back” would show; storage holds nothing but the choice of light or dark
 
 
@@ -38,7 +36,7 @@ def start(member_id: UUID, method: str = "password", origin: queries.Origin = qu
     `method`: how the member proved who it is, one of `SIGN_IN_METHODS`. Ways to sign in call `arrive`, not this.
     """
     end()
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token = new_token()
     row_id = new_uuid7()
     agent = (request.user_agent.string or "unknown")[:LONGEST_AGENT]
     queries.insert(
@@ -64,7 +62,7 @@ def rotate(*, end_others: bool = False) -> None:
     old, member, conn = request.cookies.get(COOKIE), current(), tenant.connection()
     if end_others:
         queries.revoke_all(conn, member.id, keep=member.session_id)
-    token = secrets.token_urlsafe(TOKEN_BYTES)
+    token = new_token()
     grace = timedelta(0) if end_others else GRACE
     if old and queries.replace_token(conn, member.session_id, hash_of(old), hash_of(token), grace):
         g.session_token = token
@@ -82,11 +80,6 @@ def end() -> None:
     if token:
         queries.revoke_token(tenant.connection(), hash_of(token))
     g.session_token = None
-
-
-def hash_of(token: str) -> bytes:
-    """What the database knows of a token."""
-    return hashlib.sha256(token.encode()).digest()
 
 
 def find(token: str, now: datetime) -> CurrentMember | None:

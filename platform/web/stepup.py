@@ -19,6 +19,7 @@ from ...config.errors import VerificationError
 from ...tenant_schema import tables
 from ...tenant_schema.ids import new_uuid7
 from ...tenant_schema.queries import challenges as queries
+from ..keys.tokens import hash_of
 from . import challenges, tenant
 from .member import CurrentMember, current
 
@@ -70,7 +71,7 @@ def ask_again() -> ResponseReturnValue:
 
 def kept_form(member: CurrentMember, token: str, now: datetime) -> KeptForm | None:
     """The form that was kept under `token` for this member, if it still is."""
-    row = queries.find(tenant.connection(), challenges.hash_of(token), PURPOSE, now)
+    row = queries.find(tenant.connection(), hash_of(token), PURPOSE, now)
     if row is None or row.member_id != member.id or row.content is None:
         return None
     try:

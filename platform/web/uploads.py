@@ -18,7 +18,6 @@ KIB = 1024
 FORM = 64 * KIB
 LIST = 256 * KIB  # a form in which many rows can be chosen
 CALL = 256 * KIB  # of the API
-IMPORT = 10 * 1024 * KIB
 UPLOAD = 25 * 1024 * KIB
 MOST_PARTS = 100  # of a form with files
 SITE, API = "strongroom_site", "strongroom_api"  # the applications beside the portal, by their extension's name

@@ -5,13 +5,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
-from ...config.errors import NotFoundError, StrongroomError
+from ...config.errors import NotFoundError
 from ...tenant_schema.queries import webhooks
 from ..control.platform import Platform
 from ..jobs.app import HOOKS, UPKEEP, defer_in, periodic, task
-from ..tenants import queries as tenants
+from ..jobs.sweeps import in_every_database, in_every_workspace
 from ..tenants.records import Tenant
 from ..tenants.states import TenantState
 from . import queries
@@ -45,8 +44,7 @@ def deliver_webhooks(platform: Platform, tenant_id: str) -> None:
 def find_webhooks(platform: Platform) -> None:
     """Queue the delivery wherever something is due: a crash came between a commit and its job, or a job was lost."""
     now = datetime.now(UTC)
-    for tenant in _open_ones(platform):
-        due = _due(platform, tenant)
+    for tenant, due in in_every_database(platform, webhooks.next_due, _logger, "Webhooks of the workspace %s wait: %s"):
         if due is not None and due <= now:
             with platform.control.begin() as control:
                 queue_delivery(control, tenant.id)
@@ -56,18 +54,14 @@ def find_webhooks(platform: Platform) -> None:
 def forget_webhooks(platform: Platform) -> None:
     """Remove events and their delivery log after 30 days."""
     before = datetime.now(UTC) - KEPT
-    for tenant in _open_ones(platform):
-        try:
-            _forget(platform, tenant, before)
-        except (StrongroomError, DBAPIError) as error:
-            _logger.warning("Old webhooks of the workspace %s stay for a day: %s", tenant.id, error)
 
+    def forget(tenant: Tenant) -> None:
+        gone = _AT_ONCE
+        while gone == _AT_ONCE:
+            with platform.registry.connect(tenant) as conn, conn.begin():
+                gone = webhooks.forget_events(conn, before, _AT_ONCE)
 
-def _forget(platform: Platform, tenant: Tenant, before: datetime) -> None:
-    gone = _AT_ONCE
-    while gone == _AT_ONCE:
-        with platform.registry.connect(tenant) as conn, conn.begin():
-            gone = webhooks.forget_events(conn, before, _AT_ONCE)
+    in_every_workspace(platform, forget, _logger, "Old webhooks of the workspace %s stay for a day: %s")
 
 
 def _come_back(control: Connection, tenant_id: str, due: datetime) -> None:
@@ -75,17 +69,3 @@ def _come_back(control: Connection, tenant_id: str, due: datetime) -> None:
     at = datetime.fromtimestamp((due.timestamp() // slot + 1) * slot, UTC)
     lock = f"{DELIVER} {tenant_id} {int(at.timestamp())}"
     defer_in(control, DELIVER, queueing_lock=lock, run_at=at, queue=HOOKS, tenant_id=tenant_id)
-
-
-def _due(platform: Platform, tenant: Tenant) -> datetime | None:
-    try:
-        with platform.registry.connect(tenant) as conn, conn.begin():
-            return webhooks.next_due(conn)
-    except (StrongroomError, DBAPIError) as error:
-        _logger.warning("Webhooks of the workspace %s wait: %s", tenant.id, error)
-        return None
-
-
-def _open_ones(platform: Platform) -> list[Tenant]:
-    with platform.control.connect() as conn:
-        return tenants.list_all(conn, [TenantState.ACTIVE])

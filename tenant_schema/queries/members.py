@@ -168,6 +168,15 @@ def has_still(conn: Connection, member_id: UUID, password_hash: str) -> bool:
     return found is not None and found.state == "active" and found.password_hash == password_hash
 
 
+def hold(conn: Connection, member_id: UUID) -> bool:
+    """Lock a member's row until the commit; say whether they may sign in.
+
+    Every way to sign in does so before it looks at a proof, as does whoever ends all sessions: one after the other.
+    """
+    row = conn.execute(_LOCK_ONE, {"id": member_id}).one_or_none()
+    return row is not None and _member(row).state == "active"
+
+
 def count_hashes(conn: Connection, prefix: str) -> int:
     """Return how many who may sign in have a password hash that begins with `prefix`."""
     mine = select(func.count()).where(

@@ -1,31 +1,41 @@
-"""Sign-ins against bare bcrypt of the same cost, from 1, 2 and 4 threads: hashing must leave the interpreter alone."""
+"""Sign-ins against bare bcrypt of the same cost, from 1, 2 and 4 threads: hashing must leave the interpreter alone.
+
+And a page while sign-ins come without end: hashing must leave the portal alone.
+"""
 
 import os
 import secrets
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from ipaddress import IPv4Address
 
 import bcrypt
+from bench_page import begin_session, caller, quantiles
 from flask import Flask
 from measuring import Row, installation, new_tenant, ratio
 
+from strongroom.config.errors import UnavailableError
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.keys import FieldCipher, hash_password, passwords
 from strongroom.platform.keys.hashing_room import HashingRoom
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web import limits
 from strongroom.platform.web.app import create_app
+from strongroom.platform.web.sessions import COOKIE
 from strongroom.tenant_schema.ids import new_uuid7
 from strongroom.tenant_schema.queries import members
 from strongroom.tenant_schema.tables import member
 
 COST = 12
 PASSWORD = "correct horse battery"
-EMAIL = "ada@people.example"
+EMAIL = "grace@people.example"
 TURNS = 6  # sign-ins of each thread in a round
 ROUNDS = 5
+THREADS = 4  # of a web process
+PAGES = 3_000
 
 
 def measure() -> list[Row]:
@@ -33,10 +43,55 @@ def measure() -> list[Row]:
         tenant = new_tenant(platform, "bench-sign-in")
         join(platform, tenant)
         app = create_app(platform)
+        flooded = beside_flood(platform, tenant, app)
         # Every core hashes here; the portal leaves half of them to pages.
         cores = os.cpu_count() or 1
         passwords.room = HashingRoom(cores)
-        return [row for threads in (1, 2, 4) for row in compared(app, tenant, threads, cores)]
+        return [row for threads in (1, 2, 4) for row in compared(app, tenant, threads, cores)] + flooded
+
+
+def beside_flood(platform: Platform, tenant: Tenant, app: Flask) -> list[Row]:
+    """A member's page while as many hash and wait as the portal lets in, beside the same page alone."""
+    page = caller(app, tenant, "/settings/sessions", f"{COOKIE}={begin_session(platform, tenant)}")
+    passwords.room.admit(THREADS)
+    calm = latencies(page)
+    with flood():
+        busy = latencies(page)
+    return [
+        ratio(f"a page while sign-ins come without end, {name}", busy[at], "alone", calm[at], target)
+        for at, name, target in ((0, "p50", None), (1, "p99", 2.0))
+    ]
+
+
+def latencies(page: Callable[[], None]) -> tuple[float, float]:
+    """Milliseconds of one page after the other: p50, p99."""
+    times: list[float] = []
+    for _ in range(PAGES):
+        began = time.perf_counter()
+        page()
+        times.append((time.perf_counter() - began) * 1000)
+    return quantiles(times[PAGES // 10 :])
+
+
+@contextmanager
+def flood() -> Generator[None]:
+    """As many threads hash as a web process has; who is sent away comes back at once, as a flood does."""
+    over = threading.Event()
+
+    def come() -> None:
+        while not over.is_set():
+            try:
+                hash_password(PASSWORD, b"p" * 32, COST)
+            except UnavailableError:
+                over.wait(0.02)  # a round trip
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        for _ in range(THREADS):
+            pool.submit(come)
+        try:
+            yield
+        finally:
+            over.set()
 
 
 def compared(app: Flask, tenant: Tenant, threads: int, cores: int) -> list[Row]:

@@ -40,7 +40,8 @@ NOTES = {  # what the figures of a part do not say by themselves
     "bench_sign_in": """\
 The whole request, with page, form token, limits, look-up, session and device, beside one `bcrypt.hashpw` of the
 same cost, in one process. Both release the interpreter's lock while they hash, so threads help until the cores are
-used up; the portal itself hashes on half the cores only, and leaves the rest to pages.
+used up; the portal itself hashes on half the cores only, and leaves the rest to pages: the last rows, where all four
+threads of a web process want to hash all the time.
 """,
     "bench_page": """\
 In one process, without TLS and sockets: host → workspace → its connection → session and member in one statement, name

@@ -3,8 +3,6 @@
 The cookie proves nothing and lets nobody in. Without it, a sign-in is told to the member as one from a new device.
 """
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,12 +13,12 @@ from flask import Response, after_this_request, request
 from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import devices
 from ....tenant_schema.tables import device
+from ...keys.tokens import hash_of, new_token
 from ...web import tenant
 from ...web.devices import LONGEST_AGENT
 
 COOKIE: Final = "__Host-device"
 KEPT = timedelta(days=400)  # the longest that browsers keep a cookie (RFC 6265bis, 5.5)
-TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +31,9 @@ class Recognised:
 
 def recognise(member_id: UUID, country: str | None, now: datetime) -> Recognised:
     """Find or add the request's device among those of the member, and let the browser keep its id."""
-    conn, token = tenant.connection(), _presented() or secrets.token_urlsafe(TOKEN_BYTES)
+    conn, token = tenant.connection(), _presented() or new_token()
     _keep(token)
-    known = devices.of_member(conn, member_id, _hash_of(token))
+    known = devices.of_member(conn, member_id, hash_of(token))
     if known is not None:
         devices.seen(conn, known, now, _sealed_agent(known), country)
         return Recognised(known, new=False)
@@ -44,7 +42,7 @@ def recognise(member_id: UUID, country: str | None, now: datetime) -> Recognised
         conn,
         id=row_id,
         member_id=member_id,
-        token_hash=_hash_of(token),
+        token_hash=hash_of(token),
         user_agent=_sealed_agent(row_id),
         country=country,
     )
@@ -54,7 +52,7 @@ def recognise(member_id: UUID, country: str | None, now: datetime) -> Recognised
 def _presented() -> str | None:
     """The id in the request's cookie, if it was given out here: one that somebody chose is not taken over."""
     token = request.cookies.get(COOKIE)
-    return token if token and devices.is_known(tenant.connection(), _hash_of(token)) else None
+    return token if token and devices.is_known(tenant.connection(), hash_of(token)) else None
 
 
 def _keep(token: str) -> None:
@@ -69,7 +67,3 @@ def _keep(token: str) -> None:
 def _sealed_agent(row_id: UUID) -> bytes:
     agent = (request.user_agent.string or "unknown")[:LONGEST_AGENT]
     return tenant.cipher().seal(device.c.user_agent, row_id, agent)
-
-
-def _hash_of(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

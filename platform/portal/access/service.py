@@ -1,6 +1,5 @@
 """Signing in and accepting an invitation. Nothing here commits."""
 
-import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,6 +13,7 @@ from ....tenant_schema.queries import audit, invitations, members, tokens
 from ...cards.masking import mask
 from ...keys.emails import LONGEST_TYPED, normalise_email
 from ...keys.passwords import dummy_verify, hash_password, needs_renewal, verify_password
+from ...keys.tokens import hash_of
 from ...web import refusals, tenant
 from ...web.permissions import Role
 from ...webhooks.prompt import announce
@@ -92,7 +92,7 @@ def accept(token: str, name: str, password: str, now: datetime) -> UUID | None:
     check_password(password, email, tenant.tenant().name, name)
     hashed = hash_new(password)
     invitations.lock_for(conn, row.email_index)
-    if invitations.accept(conn, token_hash(token), now) is None:  # somebody was faster with the same link
+    if invitations.accept(conn, hash_of(token), now) is None:  # somebody was faster with the same link
         return None
     invitations.revoke_for(conn, row.email_index)  # another one of this address, sent at the same moment
     member_id = _join(email, name, hashed, row.role)
@@ -117,14 +117,9 @@ def hash_new(password: str) -> str:
     return hash_password(password, platform.keys.platform().pepper, platform.settings.bcrypt_cost)
 
 
-def token_hash(token: str) -> bytes:
-    """What the database knows of an invitation's token."""
-    return hashlib.sha256(token.encode()).digest()
-
-
 def _invitation(conn: Connection, token: str, now: datetime) -> invitations.Invitation | None:
-    row = invitations.by_token(conn, token_hash(token), now)
-    if row is None and not tokens.was_an_invitation(conn, token_hash(token)):
+    row = invitations.by_token(conn, hash_of(token), now)
+    if row is None and not tokens.was_an_invitation(conn, hash_of(token)):
         refusals.note(refusals.UNKNOWN_LINK)
     return row
 

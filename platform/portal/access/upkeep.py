@@ -9,15 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
-from ....config.errors import StrongroomError
 from ....tenant_schema.queries import upkeep
 from ...control.platform import Platform
 from ...jobs.app import UPKEEP, periodic
-from ...tenants import queries as tenants
-from ...tenants.records import Tenant
-from ...tenants.states import TenantState
+from ...jobs.sweeps import in_every_database
 from ...web.sessions import IDLE
 from .devices import KEPT as DEVICES_KEPT
 
@@ -54,15 +50,10 @@ def forget(conn: Connection, now: datetime) -> Forgotten:
 @periodic("23 2 * * *", "forget_old_sessions", queue=UPKEEP)
 def forget_old_sessions(platform: Platform) -> None:
     """Forget in all open workspaces; one that cannot be reached waits for tomorrow."""
-    with platform.control.connect() as conn:
-        open_ones = tenants.list_all(conn, [TenantState.ACTIVE])
-    for tenant in open_ones:
-        _forget_in(platform, tenant)
-
-
-def _forget_in(platform: Platform, tenant: Tenant) -> None:
-    try:
-        with platform.registry.connect(tenant) as conn, conn.begin():
-            forget(conn, datetime.now(UTC))
-    except (StrongroomError, DBAPIError) as error:
-        _logger.warning("Old sessions of the workspace %s are forgotten tomorrow: %s", tenant.id, error)
+    now = datetime.now(UTC)
+    in_every_database(
+        platform,
+        lambda conn: forget(conn, now),
+        _logger,
+        "Old sessions of the workspace %s are forgotten tomorrow: %s",
+    )

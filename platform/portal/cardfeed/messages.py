@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 
 from ....config.errors import CallError
 from ...cards.masking import DOTS, mask
+from ...webhooks.content import read_object
 from ..expenses import money
 from ..expenses.form import read_merchant
 
@@ -53,13 +54,7 @@ def check_token(text: str) -> str:
 
 def read(body: bytes | str) -> Transaction | None:
     """The transaction in `body`; None for a message of another type. Raises `CallError` for what is no message."""
-    try:
-        found: object = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise CallError("The body is not JSON.") from error
-    if not isinstance(found, dict):
-        raise CallError("The body is not a JSON object.")
-    told = cast(dict[str, Any], found)
+    told = read_object(body)
     if told.get("type") != CREATED:
         return None
     data: object = told.get("data")

@@ -11,8 +11,8 @@ from ....config.errors import NotFoundError, StrongroomError
 from ....tenant_schema.queries import cards
 from ...control.platform import Platform
 from ...jobs.app import UPKEEP, periodic, task
+from ...jobs.sweeps import in_every_database
 from ...keys.fields import FieldCipher
-from ...tenants import queries as tenants
 from ...tenants.records import Tenant
 from ...tenants.states import TenantState
 from ...webhooks.prompt import queue_delivery
@@ -55,8 +55,10 @@ def book_card_payments(platform: Platform, tenant_id: str) -> None:
 @periodic("7-59/10 * * * *", "find_card_payments", queue=UPKEEP)
 def find_card_payments(platform: Platform) -> None:
     """Queue what a crash between a commit and its job has left."""
-    for tenant in _open_ones(platform):
-        if _anything_waits(platform, tenant):
+    for tenant, waiting in in_every_database(
+        platform, cards.waiting, _logger, "Card payments of the workspace %s wait: %s"
+    ):
+        if waiting:
             with platform.control.begin() as control:
                 queue(control, tenant.id)
 
@@ -65,12 +67,12 @@ def find_card_payments(platform: Platform) -> None:
 def forget_card_payments(platform: Platform) -> None:
     """Forget what is older than a quarter."""
     before = datetime.now(UTC) - _KEPT
-    for tenant in _open_ones(platform):
-        try:
-            with platform.registry.connect(tenant) as conn, conn.begin():
-                cards.forget(conn, before)
-        except (StrongroomError, DBAPIError) as error:
-            _logger.warning("Old card payments of the workspace %s stay for a day: %s", tenant.id, error)
+    in_every_database(
+        platform,
+        lambda conn: cards.forget(conn, before),
+        _logger,
+        "Old card payments of the workspace %s stay for a day: %s",
+    )
 
 
 def _book_one(platform: Platform, tenant: Tenant, event_id: UUID) -> int:
@@ -88,17 +90,3 @@ def _book_one(platform: Platform, tenant: Tenant, event_id: UUID) -> int:
             return 0
         cards.finish(conn, event_id, expense_id=booked.expense_id)
         return booked.told
-
-
-def _anything_waits(platform: Platform, tenant: Tenant) -> bool:
-    try:
-        with platform.registry.connect(tenant) as conn, conn.begin():
-            return bool(cards.waiting(conn))
-    except (StrongroomError, DBAPIError) as error:
-        _logger.warning("Card payments of the workspace %s wait: %s", tenant.id, error)
-        return False
-
-
-def _open_ones(platform: Platform) -> list[Tenant]:
-    with platform.control.connect() as conn:
-        return tenants.list_all(conn, [TenantState.ACTIVE])

@@ -16,6 +16,7 @@ from uuid import UUID
 
 import webauthn
 from flask import Response, request
+from sqlalchemy import Connection
 from webauthn.helpers import (
     options_to_json,
     parse_authentication_credential_json,
@@ -32,7 +33,7 @@ from webauthn.helpers.structs import (
 from webauthn.registration.verify_registration_response import VerifiedRegistration
 
 from ....tenant_schema.queries import challenges as queries
-from ....tenant_schema.queries import passkeys
+from ....tenant_schema.queries import members, passkeys
 from ...web import challenges, tenant
 from ...web.member import CurrentMember
 
@@ -114,15 +115,17 @@ def transports_of(answer: str) -> list[str]:
 def signed(purpose: str, member_id: UUID | None, answer: str, now: datetime) -> Proof | None:
     """Whose passkey has answered; None where it is wrong, late, used already, or not one of `member_id`.
 
-    Without `member_id` the authenticator must have verified the person: nothing else will.
+    Without `member_id` the authenticator must have verified the person: nothing else will. Locks the member's row.
     """
+    conn = tenant.connection()
+    if member_id:
+        members.hold(conn, member_id)  # before the challenge's row, as everybody does
     content = _burn(purpose, member_id, now)
     if content is None or len(answer) > LONGEST_ANSWER:
         return None
-    conn = tenant.connection()
     try:
         parsed = parse_authentication_credential_json(answer)
-        passkey = passkeys.by_credential(conn, parsed.raw_id)
+        passkey = _held(conn, parsed.raw_id)
         if passkey is None or member_id not in (None, passkey.member_id):
             return None
         handle = parsed.response.user_handle
@@ -143,6 +146,12 @@ def signed(purpose: str, member_id: UUID | None, answer: str, now: datetime) -> 
     if not passkeys.used(conn, passkey.id, done.new_sign_count, now):
         return None
     return Proof(passkey.member_id, passkey.id, done.user_verified)
+
+
+def _held(conn: Connection, credential_id: bytes) -> passkeys.Passkey | None:
+    """The passkey of a member whose row is locked by now: read again, it may have been taken away meanwhile."""
+    found = passkeys.by_credential(conn, credential_id)
+    return passkeys.by_credential(conn, credential_id) if found and members.hold(conn, found.member_id) else None
 
 
 def rp_id() -> str:

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from ....config.errors import CallError, ForbiddenError, NotFoundError, RefusedError
+from ....config.errors import CallError, NotFoundError, RefusedError
 from ....tenant_schema import tables
 from ....tenant_schema.ids import new_uuid7
-from ....tenant_schema.queries import audit, factors, members, passkeys
+from ....tenant_schema.queries import audit, factors, passkeys
 from ....tenant_schema.queries import sessions as session_queries
 from ...web import enrolment, tenant
 from ...web.member import CurrentMember
-from ...web.permissions import Role, may_manage
 from ..alerts import Alert, tell
+from ..members import rules
 from . import ceremony, codes, totp
 
 LONGEST_NAME = 60
@@ -198,19 +198,17 @@ def reset_factors(actor: CurrentMember, target_id: UUID) -> None:
     Raises `RefusedError` for oneself and where there is none, `ForbiddenError` out of reach, `NotFoundError`.
     """
     conn = tenant.connection()
-    target = members.by_id(conn, target_id)
-    if target.id == actor.id:
+    if target_id == actor.id:
         raise RefusedError("Your own second factor can only be reset by somebody else; use a recovery code.")
-    if not may_manage(actor.role, Role(target.role)):
-        raise ForbiddenError("Only an Owner may reset the second factor of an Owner.")
-    if not factors.has_second_factor(conn, target.id):
+    rules.target_of(rules.locked(actor, target_id), actor, target_id, None)
+    if not factors.has_second_factor(conn, target_id):
         raise RefusedError("This member has no second factor.")
-    factors.remove_totp(conn, target.id)
-    passkeys.remove_all(conn, target.id)
-    factors.remove_codes(conn, target.id)
-    session_queries.revoke_all(conn, target.id)
-    audit.record(conn, actor.id, "member.factors_reset", "member", target.id)
-    tell(Alert.FACTORS_RESET, target.id, by=actor.name)
+    factors.remove_totp(conn, target_id)
+    passkeys.remove_all(conn, target_id)
+    factors.remove_codes(conn, target_id)
+    session_queries.revoke_all(conn, target_id)
+    audit.record(conn, actor.id, "member.factors_reset", "member", target_id)
+    tell(Alert.FACTORS_RESET, target_id, by=actor.name)
 
 
 def _accept_recovery_code(member_id: UUID, plain: str, now: datetime) -> bool:

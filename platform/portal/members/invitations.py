@@ -1,6 +1,5 @@
 """Invitations: sent to one address, good for seven days and for one use, withdrawn or sent again. Nothing commits."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -11,11 +10,12 @@ from ....tenant_schema.ids import new_uuid7
 from ....tenant_schema.queries import audit, members, review
 from ....tenant_schema.queries import invitations as queries
 from ...keys.emails import normalise_email
+from ...keys.tokens import hash_of, new_token
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Role
 from ...webhooks.prompt import announce
-from ..access.service import email_index, token_hash
+from ..access.service import email_index
 from . import letters
 from .rules import check_grant
 
@@ -107,11 +107,11 @@ def withdraw(actor: CurrentMember, invitation_id: UUID) -> None:
 
 
 def _send(actor: CurrentMember, email: str, index: bytes, role: Role, now: datetime) -> NewInvitation:
-    token, row_id, conn = secrets.token_urlsafe(32), new_uuid7(), tenant.connection()
+    token, row_id, conn = new_token(), new_uuid7(), tenant.connection()
     queries.insert(
         conn,
         id=row_id,
-        token_hash=token_hash(token),
+        token_hash=hash_of(token),
         email=tenant.cipher().seal(tables.invitation.c.email, row_id, email),
         email_index=index,
         role=role,

@@ -11,7 +11,7 @@ from flask import Response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
 from ....tenant_schema.queries import challenges as queries
-from ....tenant_schema.queries import factors
+from ....tenant_schema.queries import factors, members
 from ...web import challenges, tenant
 from ..access.arrival import arrive
 
@@ -40,8 +40,12 @@ def member_of(now: datetime) -> UUID | None:
     return found.member_id if found else None
 
 
-def count_try(now: datetime) -> queries.Challenge | None:
-    """Count one try of this browser's half-done sign-in before it is looked at; None where no try is left."""
+def count_try(member_id: UUID, now: datetime) -> queries.Challenge | None:
+    """Count one try of this browser's half-done sign-in before it is looked at; None where no try is left.
+
+    Locks the member's row: what ends all sign-ins of the member comes before the try, or after the session has begun.
+    """
+    members.hold(tenant.connection(), member_id)
     return queries.count_try(tenant.connection(), _token_hash(), PURPOSE, now)
 
 

@@ -45,12 +45,12 @@ def second_now() -> ResponseReturnValue:
     member_id = pending.member_of(now)
     if member_id is None:
         return _begin_again(onward)
-    service.count_tries("second", member_id)
-    counted = pending.count_try(now)
+    typed, answer = request.form.get("code", ""), request.form.get("credential", "")
+    service.count_tries("second", member_id, typed, answer)
+    counted = pending.count_try(member_id, now)
     if counted is None:
         return _begin_again(onward)
-    answer = request.form.get("credential", "")
-    method = service.second_factor(member_id, request.form.get("code", ""), answer, now)
+    method = service.second_factor(member_id, typed, answer, now)
     if method:
         service.forget_tries("second", member_id)
         return pending.finish(counted, method, onward, now)
@@ -107,8 +107,8 @@ def step_up() -> ResponseReturnValue:
 def step_up_now() -> ResponseReturnValue:
     """Check the proof; then back to what was to be done."""
     now, form, member = datetime.now(UTC), request.form, current()
-    service.count_tries("step-up", member.id)
     password, typed, answer = form.get("password", ""), form.get("code", ""), form.get("credential", "")
+    service.count_tries("step-up", member.id, typed, answer, password)
     if not service.is_proved(member, password, typed, answer, now):
         audit.record(tenant.connection(), member.id, "session.step_up_failed", "session", member.session_id)
         tenant.keep()

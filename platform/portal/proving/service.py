@@ -9,10 +9,13 @@ from ...web import limits, tenant
 from ...web.member import CurrentMember
 from ..access import service as access
 from ..alerts import Alert, tell
-from ..factors import ceremony
+from ..factors import ceremony, codes
 from ..factors import service as enrolled
 
-TRIES = ("5 per 5 minutes", "15 per hour", "30 per day")  # of one member: the wait grows with the tries
+# Of one member. What can be guessed, a password or six digits, has to wait longer with each try; a passkey or a
+# recovery code cannot, and its owner is not kept out by somebody who guesses.
+TRIES = ("5 per 5 minutes", "15 per hour", "30 per day")
+UNGUESSABLE = ("20 per 5 minutes",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +43,16 @@ def ways_of(member_id: UUID) -> Ways:
     )
 
 
-def count_tries(what: str, member_id: UUID) -> None:
-    """Count a try at a member's second factor. Raises `TooManyRequests`."""
-    for limit in TRIES:
+def count_tries(what: str, member_id: UUID, typed: str, answer: str, password: str = "") -> None:
+    """Count a try of a member to prove with what is `typed`, or a passkey's `answer`. Raises `TooManyRequests`."""
+    guessable = password or not (answer or codes.read_code(typed))
+    for limit in TRIES if guessable else UNGUESSABLE:
         limits.hit(limit, what, tenant.tenant().id, str(member_id))
 
 
 def forget_tries(what: str, member_id: UUID) -> None:
     """The right answer came."""
-    for limit in TRIES:
+    for limit in (*TRIES, *UNGUESSABLE):
         limits.forget(limit, what, tenant.tenant().id, str(member_id))
 
 

@@ -14,6 +14,7 @@ from ....tenant_schema.queries import audit
 from ...api import tokens
 from ...api.scopes import ApiScope
 from ...cards.masking import mask
+from ...keys.tokens import hash_of
 from ...web import tenant
 from ...web.member import CurrentMember
 from ...web.permissions import Role, may_manage
@@ -65,7 +66,7 @@ def make(actor: CurrentMember, name: str, scopes: Collection[str], days: int | N
         conn,
         id=row_id,
         member_id=actor.id,
-        token_hash=tokens.hash_of(token),
+        token_hash=hash_of(token),
         hint=tokens.hint_of(token),
         name=tenant.cipher().seal(tables.api_token.c.name, row_id, shown),
         scopes=chosen,

@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from strongroom.platform.control.platform import Platform
 from strongroom.platform.keys import FieldCipher
+from strongroom.platform.keys.tokens import hash_of
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.records import Tenant
-from strongroom.platform.web.sessions import hash_of
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
 from strongroom.tenant_schema.queries import members, sessions

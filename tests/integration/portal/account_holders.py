@@ -62,17 +62,17 @@ class Workspace:
         with self.platform.registry.connect(self.tenant) as conn, conn.begin():
             yield conn
 
-    def join(self, role: Role = Role.MEMBER) -> "Person":
+    def join(self, role: Role = Role.MEMBER, name: str = "Ada Lovelace", email: str | None = None) -> "Person":
         """A new member, who has never signed in."""
         row_id, columns = new_uuid7(), tables.member.c
-        email = f"{row_id.hex}@people.example"
+        email = email or f"{row_id.hex}@people.example"
         with self.database() as conn:
             members.insert(
                 conn,
                 id=row_id,
                 email=self.cipher.seal(columns.email, row_id, email),
                 email_index=self.cipher.blind(columns.email_index, email),
-                name=self.cipher.seal(columns.name, row_id, "Ada Lovelace"),
+                name=self.cipher.seal(columns.name, row_id, name),
                 password_hash=hash_password(PASSWORD, self.platform.keys.platform().pepper, 4),
                 role=role,
             )

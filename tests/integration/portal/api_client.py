@@ -1,27 +1,25 @@
 """A workspace with a member of each role, and programs that call its API with tokens."""
 
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from account_holders import Workspace
 from flask import Flask
-from sqlalchemy import Connection
 
 from strongroom.platform.api import tokens
 from strongroom.platform.api.scopes import ApiScope
 from strongroom.platform.control.platform import Platform
-from strongroom.platform.keys import FieldCipher, hash_password
+from strongroom.platform.keys.tokens import hash_of
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.app import API, create_app
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
 from strongroom.tenant_schema.ids import new_uuid7
-from strongroom.tenant_schema.queries import api_tokens, categories, members
+from strongroom.tenant_schema.queries import api_tokens, categories
 
-PASSWORD = "correct horse battery"
 EVERYTHING = tuple(ApiScope)
 
 
@@ -47,27 +45,15 @@ class Program:
         return self.call("POST", path, **({"json": json} if json is not None else {}), **arguments)
 
 
-@dataclass
-class Office:
-    """A workspace, the application before it, and its people by role."""
+@dataclass(frozen=True)
+class Office(Workspace):
+    """A workspace whose members are known by their role."""
 
-    platform: Platform
-    app: Flask
-    tenant: Tenant
     people: dict[Role, UUID]
 
     @property
     def base(self) -> str:
-        return f"https://{self.tenant.slug}.localhost"
-
-    @property
-    def cipher(self) -> FieldCipher:
-        return FieldCipher(self.platform.keys.tenant(self.tenant.id))
-
-    @contextmanager
-    def database(self) -> Generator[Connection]:
-        with self.platform.registry.connect(self.tenant) as conn, conn.begin():
-            yield conn
+        return f"https://{self.host}"
 
     def program(
         self, role: Role = Role.OWNER, scopes: Sequence[str] = EVERYTHING, *, good_for: timedelta = timedelta(days=7)
@@ -79,7 +65,7 @@ class Office:
                 conn,
                 id=row_id,
                 member_id=self.people[role],
-                token_hash=tokens.hash_of(token),
+                token_hash=hash_of(token),
                 hint=tokens.hint_of(token),
                 name=self.cipher.seal(tables.api_token.c.name, row_id, "Test"),
                 scopes=scopes,
@@ -105,20 +91,8 @@ class Office:
 def open_office(platform: Platform, tenant_factory: Callable[..., Tenant], app: Flask | None = None) -> Office:
     """A fresh workspace with a member of each role."""
     office = Office(platform, app or create_app(platform), tenant_factory(), {})
-    columns = tables.member.c
-    with office.database() as conn:
-        for role in Role:
-            row_id, email = new_uuid7(), email_of(role)
-            office.people[role] = row_id
-            members.insert(
-                conn,
-                id=row_id,
-                email=office.cipher.seal(columns.email, row_id, email),
-                email_index=office.cipher.blind(columns.email_index, email),
-                name=office.cipher.seal(columns.name, row_id, f"The {role.label}"),
-                password_hash=hash_password(PASSWORD, platform.keys.platform().pepper, 4),
-                role=role,
-            )
+    for role in Role:
+        office.people[role] = office.join(role, f"The {role.label}", email_of(role)).id
     return office
 
 

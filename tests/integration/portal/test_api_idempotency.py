@@ -125,8 +125,8 @@ def test_after_a_day_it_is_forgotten(office: Office) -> None:
     with office.database() as conn:
         conn.execute(aged.values(created_at=long_ago))
     fresh = keyed(program, body, "fresh").json["id"]
-    upkeep.forget_answers_of(office.platform, office.tenant, datetime.now(UTC))
     with office.database() as conn:
+        upkeep.forget(conn, datetime.now(UTC))
         held = select(func.count()).where(idempotency_key.c.api_token_id == program.token_id)
         assert conn.scalar(held) == 1
     assert keyed(program, body, "fresh").json["id"] == fresh
@@ -140,8 +140,8 @@ def test_where_an_ended_token_was_used_is_forgotten_after_a_month(office: Office
     with office.database() as conn:
         long_ago = now - timedelta(days=30, seconds=1)
         conn.execute(update(api_token).where(api_token.c.id == ended.token_id).values(revoked_at=long_ago))
-    upkeep.forget_answers_of(office.platform, office.tenant, now)
     with office.database() as conn:
+        upkeep.forget(conn, now)
         rows = conn.execute(select(api_token.c.id, api_token.c.last_address))
         addresses = {row.id: row.last_address for row in rows}
     assert addresses[ended.token_id] is None

@@ -1,21 +1,9 @@
 """New devices and new countries: each alone, both, neither, and the first sign-in ever."""
 
-from collections.abc import Callable
-from typing import Any
-
-import pytest
 from account_holders import DEVICE, FRANCE, GERMANY, PRIVATE, Window, Workspace
 from sqlalchemy import update
 
-from strongroom.platform.tenants.records import Tenant
 from strongroom.tenant_schema.tables import audit_event, device, session
-
-Portal = Any  # the fixture's class, in conftest.py
-
-
-@pytest.fixture(scope="module")
-def workspace(portal: Portal, tenant_factory: Callable[..., Tenant]) -> Workspace:
-    return Workspace(portal.platform, portal.app, tenant_factory(name="Own"))
 
 
 def test_the_first_sign_in_ever_is_not_told(workspace: Workspace) -> None:

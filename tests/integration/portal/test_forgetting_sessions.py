@@ -1,31 +1,18 @@
 """What sessions, devices and links leave behind is forgotten in time, and not before."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from account_holders import GERMANY, Person, Workspace
+from account_holders import GERMANY, Person
 from sqlalchemy import insert, update
 
 from strongroom.platform.portal.access import links
 from strongroom.platform.portal.access.upkeep import Forgotten, forget, forget_old_sessions
-from strongroom.platform.tenants.records import Tenant
 from strongroom.tenant_schema.ids import new_uuid7
 from strongroom.tenant_schema.tables import audit_event, challenge, device, mail_link, session
 
-Portal = Any  # the fixture's class, in conftest.py
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
-
-
-@pytest.fixture(scope="module")
-def workspace(portal: Portal, tenant_factory: Callable[..., Tenant]) -> Workspace:
-    return Workspace(portal.platform, portal.app, tenant_factory(name="Own"))
-
-
-@pytest.fixture
-def ada(workspace: Workspace) -> Person:
-    return workspace.join()
 
 
 def set_to(ada: Person, table: Any, **values: object) -> None:

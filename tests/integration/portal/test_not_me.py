@@ -1,6 +1,5 @@
 """“This was not me”: what ends, what stays, and that reading the page does nothing."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +9,6 @@ from account_holders import PASSWORD, Person, Window, Workspace
 from sqlalchemy import insert, select, update
 
 from strongroom.platform.portal.access import links
-from strongroom.platform.tenants.records import Tenant
 from strongroom.tenant_schema.ids import new_uuid7
 from strongroom.tenant_schema.tables import (
     api_token,
@@ -27,18 +25,7 @@ from strongroom.tenant_schema.tables import (
     totp,
 )
 
-Portal = Any  # the fixture's class, in conftest.py
 DAY = timedelta(days=1)
-
-
-@pytest.fixture(scope="module")
-def workspace(portal: Portal, tenant_factory: Callable[..., Tenant]) -> Workspace:
-    return Workspace(portal.platform, portal.app, tenant_factory(name="Own"))
-
-
-@pytest.fixture
-def ada(workspace: Workspace) -> Person:
-    return workspace.join()
 
 
 def told(ada: Person) -> tuple[Window, Window, str]:

@@ -1,27 +1,11 @@
 """Passkeys over the pages, with an authenticator made of software."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from account_holders import Person, Window, Workspace
 from factor_holders import add_passkey, half_in, is_in, options, origin_of, passkey_row
 
-from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
-
-Portal = Any  # the fixture's class, in conftest.py
-
-
-@pytest.fixture(scope="module")
-def workspace(portal: Portal, tenant_factory: Callable[..., Tenant]) -> Workspace:
-    return Workspace(portal.platform, portal.app, tenant_factory(name="Own"))
-
-
-@pytest.fixture
-def ada(workspace: Workspace) -> Person:
-    return workspace.join()
 
 
 def test_a_passkey_is_the_second_factor_after_the_password(ada: Person) -> None:

@@ -1,30 +1,17 @@
 """The second half of a sign-in: no session before it, and what ends it."""
 
-from collections.abc import Callable
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import pytest
-from account_holders import SESSION, Person, Window, Workspace
+from account_holders import SESSION, Person, Window
 from factor_holders import SECOND, enrol_app, events, give_code, give_codes, half_in, is_in
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
-from strongroom.platform.tenants.records import Tenant
+from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.tenant_schema import tables
-from strongroom.tenant_schema.queries import members
-
-Portal = Any  # the fixture's class, in conftest.py
-
-
-@pytest.fixture(scope="module")
-def workspace(portal: Portal, tenant_factory: Callable[..., Tenant]) -> Workspace:
-    return Workspace(portal.platform, portal.app, tenant_factory(name="Own"))
-
-
-@pytest.fixture
-def ada(workspace: Workspace) -> Person:
-    return workspace.join()
+from strongroom.tenant_schema.queries import members, takeovers
 
 
 def test_the_right_password_alone_begins_no_session(ada: Person) -> None:
@@ -104,6 +91,38 @@ def test_the_tries_of_a_member_are_limited_over_all_half_done_sign_ins(ada: Pers
     limited = give_code(windows[0], app.now())
     assert limited.status_code == 429
     assert int(limited.headers["Retry-After"]) > 0
+
+
+def test_who_guesses_codes_of_the_app_keeps_no_recovery_code_out(ada: Person) -> None:
+    enrol_app(ada)
+    codes = give_codes(ada)
+    windows = [half_in(ada) for _ in range(2)]
+    assert [give_code(windows[at // 3], "000000").status_code for at in range(6)] == [401] * 5 + [429]
+    assert give_code(half_in(ada), codes[0]).location == "/"
+    assert give_code(half_in(ada), "A" * 24).status_code == 401
+
+
+def test_a_not_me_in_the_same_moment_comes_before_the_sign_in_or_after_it(
+    ada: Person, embedded_server: EmbeddedServer
+) -> None:
+    app, window = enrol_app(ada), half_in(ada)
+    window.get("/sign-in")
+    with ThreadPoolExecutor(1) as pool:
+        with ada.workspace.database() as conn:
+            members.hold(conn, ada.id)
+            coming = pool.submit(give_code, window, app.now())
+            await_waiter(embedded_server, ada.workspace.tenant.database)
+            takeovers.end_challenges(conn, ada.id)
+        assert coming.result().location == "/sign-in"
+    assert not is_in(window)
+
+
+def await_waiter(server: EmbeddedServer, database: str) -> None:
+    """Until a session in this database waits for a lock."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    with server.connect_admin() as admin:
+        while admin.execute(waiting, (database,)).fetchone() == (0,):
+            time.sleep(0.01)
 
 
 def test_a_half_done_sign_in_ends_after_ten_minutes(ada: Person) -> None:

@@ -59,11 +59,6 @@ def workspace(portal: Portal, app: Flask, tenant_factory: Callable[..., Tenant])
 
 
 @pytest.fixture
-def ada(workspace: Workspace) -> Person:
-    return workspace.join()
-
-
-@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Generator[type[Clock]]:
     """The clock that sessions look at, standing still."""
     monkeypatch.setattr(sessions, "datetime", Clock)

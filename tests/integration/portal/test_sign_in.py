@@ -9,6 +9,7 @@ from sqlalchemy import update
 
 from strongroom.platform.keys import passwords
 from strongroom.platform.keys.hashing_room import HashingRoom
+from strongroom.platform.keys.tokens import hash_of
 from strongroom.platform.portal.access import service, tries
 from strongroom.platform.web import sessions
 from strongroom.platform.web.permissions import Role
@@ -38,7 +39,7 @@ def test_the_database_knows_only_the_hash_of_the_token(portal: Portal) -> None:
     assert token
     with portal.database() as conn:
         hashes = conn.execute(session_table.select()).all()
-    assert sessions.hash_of(token) in {row.token_hash for row in hashes}
+    assert hash_of(token) in {row.token_hash for row in hashes}
     assert not any(token.encode() in row.token_hash for row in hashes)
 
 
@@ -116,7 +117,7 @@ def test_a_session_ends_when_unused_or_old(portal: Portal, column: str, age: tim
     token = browser.cookie(sessions.COOKIE)
     assert token
     with portal.database() as conn:
-        mine = session_table.c.token_hash == sessions.hash_of(token)
+        mine = session_table.c.token_hash == hash_of(token)
         conn.execute(update(session_table).where(mine).values({column: datetime.now(UTC) - age}))
     assert browser.get("/members").status_code == status
 

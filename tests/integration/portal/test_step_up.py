@@ -1,7 +1,6 @@
 """What matters most asks once more who it is, and loses nothing that was typed meanwhile."""
 
 import re
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +9,6 @@ from account_holders import PASSWORD, SESSION, Person, Window, Workspace
 from factor_holders import CEREMONY, Clock, add_passkey, enrol_app, events, give_codes, grow_old, options, origin_of
 from werkzeug.test import TestResponse
 
-from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web import stepup
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema import tables
@@ -26,11 +24,6 @@ MATTERS = {  # routes that ask; a new one that belongs here goes into this list
 }
 HOUR = timedelta(hours=1)
 FIELD = re.compile(r'<input type="hidden" name="([^"]+)" value="([^"]*)">')
-
-
-@pytest.fixture(scope="module")
-def workspace(portal: Portal, tenant_factory: Callable[..., Tenant]) -> Workspace:
-    return Workspace(portal.platform, portal.app, tenant_factory(name="Own"))
 
 
 @pytest.fixture

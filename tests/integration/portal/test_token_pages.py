@@ -9,6 +9,7 @@ from sqlalchemy import func, select, update
 
 from strongroom.platform.api import tokens
 from strongroom.platform.keys import FieldCipher
+from strongroom.platform.keys.tokens import hash_of
 from strongroom.platform.web.permissions import Role
 from strongroom.tenant_schema.queries import members
 from strongroom.tenant_schema.tables import api_token, audit_event, outbox, session
@@ -35,7 +36,7 @@ def call(portal: Portal, token: str, path: str = "/api/v1/me", slug: str = SLUG)
 
 def row(portal: Portal, token: str) -> Any:
     with portal.database(SLUG) as conn:
-        return conn.execute(select(api_token).where(api_token.c.token_hash == tokens.hash_of(token))).one()
+        return conn.execute(select(api_token).where(api_token.c.token_hash == hash_of(token))).one()
 
 
 def test_a_token_is_shown_once_and_kept_as_a_hash(portal: Portal) -> None:

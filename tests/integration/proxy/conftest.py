@@ -27,7 +27,8 @@ PLACES = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/s
 HOSTS = [f"tenant-{number}.localhost" for number in range(40)]
 
 
-SITE = Path(strongroom.__file__).parent / "config" / "deploy" / "nginx-site.conf"
+DEPLOY = Path(strongroom.__file__).parent / "config" / "deploy"
+SITES = {"nginx-site": DEPLOY / "nginx-site.conf", "caddy-site": DEPLOY / "Caddyfile"}
 AROUND = """\
 pid "{folder}/nginx.pid";
 error_log stderr warn;
@@ -45,7 +46,9 @@ http {{
 
 
 def command_of(kind: str, configuration: Path):
-    kind = "nginx" if kind == "site" else kind
+    kind = kind.removesuffix("-site")
+    if kind == "caddy":
+        return [str(Path(sys.executable).with_name(kind)), "run", "--config", configuration, "--adapter", "caddyfile"]
     program = str(shutil.which(kind, path=PLACES))
     arguments = {"nginx": ["-c", str(configuration), "-g", "daemon off;"], "haproxy": ["-W", "-f", str(configuration)]}
     return [program, *arguments[kind]]
@@ -114,29 +117,44 @@ class Edge:
         self.workers[index].wait()
 
     def write_site(self):
-        """The site file of the deployment files, with this home's domain, ports and paths, inside another nginx."""
-        base, files = self.settings.https_port, tls_files(self.settings)
-        text = SITE.read_text()
-        for old, new in (
-            ("expenses.example/fullchain.pem", "x"),
-            ("expenses.example/privkey.pem", "x"),
-            ('"/etc/ssl/x"', f'"{files.server}"'),
-            ("/var/lib/strongroom/home/tls", str(files.server.parent)),
-            ("*.expenses.example", "*.localhost"),
-            ("expenses.example", "localhost"),
-            ("listen 443", f"listen 127.0.0.1:{base}"),
-            ("listen [::]:443", f"listen [::1]:{base}"),
-            ("listen 80", f"listen 127.0.0.1:{base + 1}"),
-            ("listen [::]:80", f"listen [::1]:{base + 1}"),
-            ("127.0.0.1:9500", f"127.0.0.1:{base + 2}"),
-            ("127.0.0.1:9501", f"127.0.0.1:{base + 3}"),
-        ):
+        """The site file of the deployment files, with this home's domain, ports and paths."""
+        text = SITES[self.kind].read_text()
+        for old, new in self.changes():
             assert old in text, old
             text = text.replace(old, new)
+        if self.kind == "caddy-site":
+            self.configuration.write_text(text)
+            return
         folder = self.configuration.parent
         (folder / "sites").mkdir()
         (folder / "sites" / "strongroom.conf").write_text(text)
         self.configuration.write_text(AROUND.format(folder=folder))
+
+    def changes(self):
+        """What the file says is to be changed in it, from and to."""
+        base, files = self.settings.https_port, tls_files(self.settings)
+        yield "/var/lib/strongroom/home/tls", str(files.server.parent)
+        for name in ("fullchain.pem", "privkey.pem"):
+            yield f"/etc/ssl/expenses.example/{name}", str(files.server)
+        if self.kind == "caddy-site":
+            yield (
+                "https://expenses.example, https://*.expenses.example",
+                f"https://localhost:{base}, https://*.localhost:{base}",
+            )
+            yield (
+                "http://expenses.example, http://*.expenses.example",
+                f"http://localhost:{base + 1}, http://*.localhost:{base + 1}",
+            )
+            yield "{\n\tauto_https", "{\n\tadmin off\n\tauto_https"  # its port is the machine's
+        else:
+            yield "*.expenses.example", "*.localhost"
+            for family in ("", "[::]:"):
+                address = "[::1]:" if family else "127.0.0.1:"
+                yield f"listen {family}443", f"listen {address}{base}"
+                yield f"listen {family}80", f"listen {address}{base + 1}"
+        yield "expenses.example", "localhost"
+        yield "127.0.0.1:9500", f"127.0.0.1:{base + 2}"
+        yield "127.0.0.1:9501", f"127.0.0.1:{base + 3}"
 
     def start_site(self):
         ensure_certificates(self.settings)
@@ -146,7 +164,7 @@ class Edge:
         wait_for(self.answers, "the proxy does not answer")
 
     def start_proxy(self):
-        if self.kind == "site":
+        if self.kind in SITES:
             self.start_site()
             return
         command = [sys.executable, "-P", "-m", "strongroom", "--home", self.settings.home, "proxy", "config", self.kind]

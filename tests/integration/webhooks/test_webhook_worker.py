@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from strongroom.platform.jobs import queries as jobs
 from strongroom.platform.webhooks import delivery, queries, tasks
 from strongroom.platform.webhooks.tasks import deliver_webhooks, find_webhooks, forget_webhooks
+from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.tenant_schema import tables
 
 Office = Any  # the fixture's class, in conftest.py
@@ -87,17 +88,15 @@ def test_one_that_was_deleted_while_it_was_sent_leaves_no_trace(office: Office) 
     assert office.log(endpoint_id) == []
 
 
-def test_no_transaction_is_open_while_the_receiver_thinks(office: Office) -> None:
+def test_no_transaction_is_open_while_the_receiver_thinks(office: Office, embedded_server: EmbeddedServer) -> None:
     office.endpoint()
     office.emit()
     seen: list[int] = []
-    open_ones = text(
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = :name AND state LIKE 'idle in transaction%'"
-    )
+    open_ones = "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND state LIKE 'idle in transaction%%'"
 
     def look(handler: Any, received: Any) -> None:
-        with office.platform.control.connect() as conn:
-            seen.append(conn.execute(open_ones, {"name": office.tenant.database}).scalar_one())
+        with embedded_server.connect_admin() as admin:
+            seen.extend(admin.execute(open_ones, (office.tenant.database,)).fetchone() or ())
         say(200)(handler, received)
 
     office.inbox.answer = look
