@@ -72,6 +72,7 @@ strongroom.commands = LaterCommands(
         "status": ".provisioning.status_command:status",
         "server": ".provisioning.server_commands:server",
         "tenant": ".tenant_commands:tenant",
+        "member": ".provisioning.member_commands:member",
         "fleet": ".provisioning.fleet.commands:fleet",
         "isolation": ".provisioning.isolation_commands:isolation",
         "backup": ".backup.commands:backup",

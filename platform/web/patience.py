@@ -20,7 +20,15 @@ class Patience:
     stalled: float = 30.0  # in which a caller must take `step` bytes of an answer, or all that is left
     step: int = 64 * 1024  # bytes
     hurried: float = 2.0  # instead of `request` and `idle`, while many are connected
+    owed: int = 512 * 1024 * 1024  # bytes of answers that nobody has taken yet, of all callers: beyond, see `stall`
     look_every: float = 2.0
+
+    def stall(self, owed: int) -> float:
+        """Seconds in which a caller must take a step, where all callers together leave `owed` bytes untaken.
+
+        Answers wait in memory. A caller that takes them, however slowly, does so every moment.
+        """
+        return min(self.stalled, self.hurried) if owed > self.owed else self.stalled
 
     def body_deadline(self, began: float, received: int) -> float:
         """When a body that began to arrive at `began` has to be whole or longer."""
@@ -40,6 +48,7 @@ class Connection:
     moved: float = 0.0  # when it had last taken a step
     owed_at: int = 0  # bytes acknowledged at `owed_since`
     owed_since: float | None = None  # when more than a step was owed and it had last taken one
+    owed: int = 0  # bytes of answers that were not acknowledged when `is_stuck` was asked last
 
     def note(self, acknowledged: int, waiting: int, now: float, patience: Patience) -> None:
         """Note how far the caller is: bytes acknowledged since the beginning, and how much waits for it."""
@@ -48,16 +57,18 @@ class Connection:
         elif acknowledged - self.taken >= patience.step:
             self.taken, self.moved = acknowledged, now
 
-    def is_stuck(self, acknowledged: int, answered: int, now: float, patience: Patience) -> bool:
+    def is_stuck(self, acknowledged: int, answered: int, now: float, patience: Patience, all_owed: int = 0) -> bool:
         """Whether the caller leaves answers where the kernel does not see them: behind a shut window of HTTP/2.
 
-        What was answered and not acknowledged (with all that goes around it) is not taken yet.
+        What was answered and not acknowledged (with all that goes around it) is not taken yet. `all_owed`: how much
+        that is of all callers.
         """
-        if answered - acknowledged <= patience.step:
+        self.owed = max(0, answered - acknowledged)
+        if self.owed <= patience.step:
             self.owed_since = None
         elif self.owed_since is None or acknowledged - self.owed_at >= patience.step:
             self.owed_at, self.owed_since = acknowledged, now
-        return self.owed_since is not None and now - self.owed_since > patience.stalled
+        return self.owed_since is not None and now - self.owed_since > patience.stall(all_owed)
 
 
 def overdue(

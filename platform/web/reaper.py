@@ -35,7 +35,8 @@ _LENGTH = 148
 class Reaper(threading.Thread):
     """Looks every few seconds at the connections to `port`, whose requests `gateway` answers.
 
-    From `crowd` connections on, those that have no request at work are given less time.
+    From `crowd` connections on, those that have no request at work are given less time; so are those that take nothing
+    of their answers, while too much of them waits in memory.
     """
 
     def __init__(self, port: int, gateway: "Gateway", crowd: int) -> None:
@@ -43,6 +44,7 @@ class Reaper(threading.Thread):
         self._port, self._gateway, self._crowd = port, gateway, crowd
         self._patience: Patience = gateway.patience
         self._known: dict[str, Connection] = {}
+        self._owed = 0  # bytes of answers that all callers together had not taken at the last look
 
     def run(self) -> None:
         """Look until the process ends."""
@@ -57,6 +59,7 @@ class Reaper(threading.Thread):
         """Look once; return how many connections were cut off."""
         cut, seen = 0, set[str]()
         crowded = len(self._known) >= self._crowd
+        self._owed = sum(one.owed for one in self._known.values())
         for caller, connection in accepted(self._port):
             with connection:
                 seen.add(caller)
@@ -73,7 +76,7 @@ class Reaper(threading.Thread):
         acknowledged, waiting = _progress(connection)
         one = self._known.setdefault(caller, Connection(now))
         one.note(acknowledged, waiting, now, self._patience)
-        if one.is_stuck(acknowledged, self._gateway.answered(caller), now, self._patience):
+        if one.is_stuck(acknowledged, self._gateway.answered(caller), now, self._patience, self._owed):
             return "reads too slowly"
         if self._gateway.is_busy(caller):
             return None

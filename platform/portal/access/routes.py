@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import TooManyRequests
 
 from ....config.errors import CallError
-from ...web import limits, sessions, tenant
+from ...web import limits, refusals, sessions, tenant
 from ...web.enrolment import before_enrolment
 from ...web.errors import how_long, seconds_to_wait
 from ...web.member import signed_in
@@ -45,6 +45,7 @@ def sign_in_now() -> ResponseReturnValue:
     with tries.given_back_if_busy(account):
         member_id = service.check_credentials(email, password)
     if member_id is None:
+        refusals.note_sign_in(account, service.member_of(email))
         return _sign_in_form(onward, email, WRONG), 401
     tries.succeeded(account)
     return pending.go_on(member_id, "password", onward)

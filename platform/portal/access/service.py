@@ -50,6 +50,12 @@ def check_credentials(email: str, password: str) -> UUID | None:
     return found.id if members.has_still(tenant.connection(), found.id, renewed) else None
 
 
+def member_of(email: str) -> UUID | None:
+    """Whose address it is, in whatever state the member is."""
+    found = members.by_email(tenant.connection(), email_index(email))
+    return found.id if found else None
+
+
 def fits(password: str, stored: str) -> bool:
     """Whether `password` is the one behind a stored hash, whichever pepper it was made with."""
     platform = tenant.platform()

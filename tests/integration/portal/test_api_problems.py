@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from api_client import Office, api_of, open_office
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from strongroom.config.errors import UnavailableError
@@ -14,6 +15,7 @@ from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.tenants.states import TenantState
 from strongroom.platform.web.permissions import Permission
+from strongroom.tenant_schema.tables import audit_event
 
 ME, EXPENSES = "/api/v1/me", "/api/v1/expenses"
 
@@ -71,6 +73,15 @@ def test_a_scope_that_is_missing_is_named(office: Office) -> None:
     assert "expenses:write" in problem(answer, 403)["detail"]
     assert "error=insufficient_scope" in answer.headers["WWW-Authenticate"]
     assert 'scope="expenses:write"' in answer.headers["WWW-Authenticate"]
+
+
+def test_a_scope_that_is_missing_is_in_the_audit_log(office: Office) -> None:
+    office.program(scopes=["expenses:read"]).post(EXPENSES, office.expense())
+    event = audit_event.c
+    with office.database() as conn:
+        noted = conn.execute(select(event.detail, event.actor_id).where(event.action == "access.refused")).all()
+    assert {row.detail["route"] for row in noted} == {"expenses.create"}
+    assert all(row.actor_id for row in noted)
 
 
 @pytest.mark.parametrize(

@@ -68,3 +68,10 @@ def test_answers_that_never_reach_the_kernel_are_owed_too() -> None:
     assert not one.is_stuck(PATIENCE.step + 200, answered, BEGAN + 50, PATIENCE)
     assert one.is_stuck(PATIENCE.step + 300, answered, BEGAN + 50.1, PATIENCE)
     assert not one.is_stuck(answered, answered, BEGAN + 60, PATIENCE)
+
+
+def test_who_takes_a_step_in_two_seconds_stays_however_much_others_leave() -> None:
+    one, answered = Connection(BEGAN), 20 * PATIENCE.step
+    for second in range(0, 20, 2):
+        assert not one.is_stuck(second // 2 * PATIENCE.step, answered, BEGAN + second, PATIENCE, 2 * PATIENCE.owed)
+    assert one.is_stuck(9 * PATIENCE.step + 1, answered, BEGAN + 20.1, PATIENCE, 2 * PATIENCE.owed)
