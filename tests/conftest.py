@@ -34,20 +34,24 @@ _TEST_SETTINGS = "bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\n"
 # What takes longest begins first, so that no worker is left with it at the end.
 _LONG = (
     "tests/integration/cli/test_up.py",
+    "tests/integration/portal/forms/",
     "tests/integration/backup/archive/",
+    "tests/integration/project/test_restore_from_nothing.py",
     "tests/integration/backup/recovery/",
-    "tests/attack/backups/",
+    "tests/integration/postgres/",
+    "tests/integration/servers/",
     "tests/integration/fleet/",
+    "tests/attack/backups/",
     "tests/integration/pooler/",
     "tests/integration/backup/",
-    "tests/integration/cli/test_bulk_creation.py",
-    "tests/integration/portal/test_hostile_fields.py",
-    "tests/integration/portal/test_foreign_tokens.py",
-    "tests/attack/",
+    "tests/integration/provisioning/",
+    "tests/integration/proxy/",
     "tests/integration/cli/",
+    "tests/attack/",
     "tests/integration/",
 )
-_SHARED = re.compile(r"tests/integration/backup/(archive|recovery)/")  # with homes that the modules of a folder share
+# Folders whose modules share what is made once for a process.
+_SHARED = re.compile(r"tests/integration/(backup/archive|backup/recovery|portal/forms)/")
 
 
 class ModulesTogether(LoadScopeScheduling):
