@@ -11,7 +11,10 @@ BENCH := $(VENV)/.bench
 ARGS ?=
 # What pytest runs instead of everything, for example: make test TESTS="tests/unit -x"
 TESTS ?=
-WORKERS ?= 3
+# Twice as many as processors: many tests wait for a disk, a clock or another process.
+WORKERS ?= 4
+# Each starts a service and a browser of its own.
+BROWSERS ?= 2
 # How many requests `make torture` makes.
 REQUESTS ?= 1000000
 # In how many rounds `make torture-backups` kills something, and with which chance.
@@ -43,7 +46,7 @@ ifneq "$(TESTS)" ""
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 else
 	$(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/browser tests
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n $(BROWSERS) tests/browser
 endif
 
 test-servers: $(DEV)  ## install Debian's PostgreSQL, pgBackRest, PgBouncer, nginx, HAProxy and Redis, and run the tests on them

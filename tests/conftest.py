@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -49,6 +50,10 @@ _LONG = (
     "tests/integration/cli/",
     "tests/attack/",
     "tests/integration/",
+    "tests/browser/test_every_page.py",
+    "tests/browser/test_spending.py",
+    "tests/browser/test_webhooks_and_cards.py",
+    "tests/browser/test_mishaps.py",
 )
 # Folders whose modules share what is made once for a process.
 _SHARED = re.compile(r"tests/integration/(backup/archive|backup/recovery|portal/forms)/")
@@ -200,4 +205,4 @@ def _remove_if_left_over(folder: Path) -> None:
 
 def _remove(folder: Path) -> None:
     folder.chmod(0o700)  # nobody else clears it from here on
-    shutil.rmtree(folder)
+    subprocess.run(["rm", "-rf", "--", folder], check=True)  # a third of the time that Python takes for so many files
