@@ -26,6 +26,9 @@ PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer age zstd redis-s
 RIVALS := postgresql pgbackrest barman restic gnupg
 ON_SERVERS := $(addprefix tests/integration/,servers limits pooler proxy project) tests/attack
 
+# Tests start hundreds of processes, and each would compile the source anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # A clone that was moved or copied brings an environment that points elsewhere: make it again.
 ifneq "$(shell cat $(VENV)/.root 2>/dev/null)" "$(shell pwd)"
 $(RUNTIME) $(DEV) $(BENCH): FORCE
