@@ -11,7 +11,10 @@ BENCH := $(VENV)/.bench
 ARGS ?=
 # What pytest runs instead of everything, for example: make test TESTS="tests/unit -x"
 TESTS ?=
-WORKERS ?= 3
+# Twice as many as processors: many tests wait for a disk, a clock or another process.
+WORKERS ?= 4
+# Each starts a service and a browser of its own.
+BROWSERS ?= 2
 # How many requests `make torture` makes.
 REQUESTS ?= 1000000
 # In how many rounds `make torture-backups` kills something, and with which chance.
@@ -22,6 +25,9 @@ PACKAGES := postgresql pgbackrest nginx-light haproxy pgbouncer age zstd redis-s
 # What `make bench` sets ours beside; where one is missing, its row says so.
 RIVALS := postgresql pgbackrest barman restic gnupg
 ON_SERVERS := $(addprefix tests/integration/,servers limits pooler proxy project) tests/attack
+
+# Tests start hundreds of processes, and each would compile the source anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # A clone that was moved or copied brings an environment that points elsewhere: make it again.
 ifneq "$(shell cat $(VENV)/.root 2>/dev/null)" "$(shell pwd)"
@@ -43,7 +49,7 @@ ifneq "$(TESTS)" ""
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS)
 else
 	$(BIN)/python -m pytest -n $(WORKERS) --ignore=tests/browser tests
-	$(BIN)/python -m pytest tests/browser
+	$(BIN)/python -m pytest -n $(BROWSERS) tests/browser
 endif
 
 test-servers: $(DEV)  ## install Debian's PostgreSQL, pgBackRest, PgBouncer, nginx, HAProxy and Redis, and run the tests on them

@@ -124,7 +124,7 @@ def _card_from(groups: list[tuple[int, int, str]], first: int) -> int | None:
         digits += groups[index][2]
         if len(digits) > LONGEST:
             break
-        if is_card_number(digits):
+        if len(digits) >= SHORTEST and is_card_number(digits):
             found = index
     return found
 

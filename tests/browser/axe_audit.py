@@ -14,7 +14,8 @@ _RUN = """([rules]) => axe.run(document, {
 }).then((found) => found.violations.map((one) =>
     `${one.id}: ${one.help}: ` + one.nodes.slice(0, 3).map((node) => node.html.slice(0, 160) + " (" +
         [...node.any, ...node.all, ...node.none].map((check) => check.message)[0] + ")").join(" | ")))"""
-_SHOWN_IN = "(scheme) => document.documentElement.dataset.bsTheme === scheme"  # set by a listener, a moment later
+# The page hears of the device's wish a moment later; until then it shows the colours before.
+_IN_COLOURS = "(scheme) => (document.documentElement.dataset.bsTheme ?? scheme) === scheme"
 _COLOURS = ["color-contrast"]  # what the other colours can change; everything else is the same document
 
 
@@ -35,7 +36,7 @@ def audit_shown(page: Page, path: str) -> list[str]:
         page.set_viewport_size({"width": width, "height": height})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            page.wait_for_function(_SHOWN_IN, arg=scheme)
+            page.wait_for_function(_IN_COLOURS, arg=scheme)
             rules: list[Any] = [] if scheme == "light" else _COLOURS
             found += [f"{path}, {name}, {scheme}: {one}" for one in page.evaluate(_RUN, [rules])]
         found += [f"{path}, {name}: {one}" for one in too_wide(page)]

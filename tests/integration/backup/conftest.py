@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from disposable_server import disposable_server
 from sqlalchemy import Connection, insert, select, text
 
 from strongroom.backup.scratch import ScratchPool
@@ -19,9 +20,7 @@ from strongroom.platform.keys import FieldCipher, ReceiptVault
 from strongroom.platform.tenants import queries as tenants
 from strongroom.platform.tenants.records import Tenant
 from strongroom.provisioning.create import provision, request_tenant
-from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.postgres.programs import find_bindir
-from strongroom.provisioning.postgres.setup import set_up
 from strongroom.tenant_schema import tables as t
 from strongroom.tenant_schema.ids import new_uuid7
 
@@ -36,13 +35,7 @@ def backup_settings(reachable_tmp: Path) -> Generator[Settings]:
     home = reachable_tmp / "backup" / "home"
     home.mkdir(parents=True)
     settings = load_settings(home, bcrypt_cost=4)
-    server = EmbeddedServer(settings)
-    set_up(settings, server)
-    with server.session():
-        with server.admin_door(), server.connect_admin() as admin:
-            admin.execute("ALTER SYSTEM SET fsync = off")
-            admin.execute("ALTER SYSTEM SET autovacuum = off")  # what it writes makes a workspace a changed one
-            admin.execute("SELECT pg_reload_conf()")
+    with disposable_server(settings, "autovacuum = off\n"):  # what it writes makes a workspace a changed one
         yield settings
 
 

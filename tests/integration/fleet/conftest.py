@@ -7,13 +7,12 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from disposable_server import WITHOUT_ARCHIVE, disposable_server
 
 from strongroom.config.settings import Settings, load_settings
 from strongroom.platform.control.platform import Platform, open_platform
 from strongroom.platform.servers import queries as servers
 from strongroom.platform.servers.records import Server
-from strongroom.provisioning.postgres.embedded import EmbeddedServer
-from strongroom.provisioning.postgres.setup import set_up
 from strongroom.tenant_schema.migrate import REVISIONS, newest_revision
 
 REVISION = """
@@ -35,9 +34,7 @@ def fleet_settings(reachable_tmp: Path) -> Generator[Settings]:
     home = reachable_tmp / "fleet" / "home"
     home.mkdir(parents=True)
     settings = load_settings(home, bcrypt_cost=4, spare_databases=0)
-    server = EmbeddedServer(settings)
-    set_up(settings, server)
-    with server.session():
+    with disposable_server(settings, WITHOUT_ARCHIVE):
         yield settings
     shutil.rmtree(home.parent)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from disposable_server import WITHOUT_ARCHIVE, disposable_server
 from sqlalchemy import text
 
 from strongroom.config.settings import SETTINGS_FILE, load_settings
@@ -133,13 +134,10 @@ def pooled_home(reachable_tmp: Path) -> Generator[tuple[Platform, EmbeddedServer
     home.mkdir(parents=True)
     (home / SETTINGS_FILE).write_text("bcrypt_cost = 4\nspare_databases = 0\n", encoding="utf-8")
     settings = load_settings(home)
-    server = EmbeddedServer(settings)
-    initialise_home(settings)
-    with server.session(), server.admin_door(), open_platform(settings) as platform:
-        with server.connect_admin() as admin:
-            admin.execute("ALTER SYSTEM SET fsync = off")
-            admin.execute("SELECT pg_reload_conf()")
-        yield platform, server
+    with disposable_server(settings, WITHOUT_ARCHIVE) as server:
+        initialise_home(settings)
+        with server.admin_door(), open_platform(settings) as platform:
+            yield platform, server
     shutil.rmtree(folder)
 
 

@@ -4,13 +4,12 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from disposable_server import disposable_server
 
 from strongroom.backup.archive.base import run_base_backup
 from strongroom.config.settings import Settings, load_settings
 from strongroom.platform.control.platform import Platform, open_platform
 from strongroom.platform.servers.bases import BaseBackup
-from strongroom.provisioning.postgres.embedded import EmbeddedServer
-from strongroom.provisioning.postgres.setup import set_up
 
 
 @pytest.fixture(scope="session")
@@ -19,12 +18,7 @@ def backup_settings(reachable_tmp: Path) -> Generator[Settings]:
     home = reachable_tmp / "archive" / "home"
     home.mkdir(parents=True)
     settings = load_settings(home, bcrypt_cost=4, spare_databases=0)
-    server = EmbeddedServer(settings)
-    set_up(settings, server)
-    with server.session():
-        with server.admin_door(), server.connect_admin() as admin:
-            admin.execute("ALTER SYSTEM SET fsync = off")
-            admin.execute("SELECT pg_reload_conf()")
+    with disposable_server(settings):
         yield settings
 
 

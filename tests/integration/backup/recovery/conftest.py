@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from disposable_server import disposable_server
 
 from strongroom.backup import runs
 from strongroom.backup.records import Backup
@@ -21,7 +22,6 @@ from strongroom.config.settings import load_settings
 from strongroom.platform.control.platform import Platform, open_platform
 from strongroom.provisioning.lifecycle import suspend
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
-from strongroom.provisioning.postgres.setup import set_up
 from strongroom.provisioning.rename import rename
 
 Workspace = Any  # of the conftest.py above, which no module can import
@@ -92,14 +92,8 @@ def lost(reachable_tmp: Path, make_workspace: MakeWorkspace) -> Lost:
     home = reachable_tmp / "lost" / "home"
     home.mkdir(parents=True)
     settings = load_settings(home, bcrypt_cost=4, tenant_cache_seconds=0.0)
-    server = EmbeddedServer(settings)
-    set_up(settings, server)
-    with server.session(), open_platform(settings) as platform:
-        with server.admin_door(), server.connect_admin() as admin:
-            admin.execute("ALTER SYSTEM SET fsync = off")
-            admin.execute("SELECT pg_reload_conf()")
+    with disposable_server(settings), open_platform(settings) as platform:
         lost = _build(platform, make_workspace, home.with_name("escrow"))
-    server.stop()
     shutil.rmtree(home)
     return lost
 

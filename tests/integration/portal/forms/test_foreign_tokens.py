@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from filled_forms import PROGRAMS, Place, a_category, filled, named, objects_of, places_of, prepared, routes, typed
+from filled_forms import PROGRAMS, Place, a_category, filled, named, objects_of, prepared, routes, typed
 from flask import Flask
 from sqlalchemy import insert, select
 from werkzeug.test import TestResponse
@@ -91,12 +91,6 @@ def loot(portal: Portal) -> Loot:
     form_token = owner.token("/expenses/new")
     cursor = f"2024-03-12_{values['expense_id']}"
     return Loot(values, owner.cookie("__Host-session"), owner.cookie("__Host-form"), form_token, cursor)
-
-
-@pytest.fixture(scope="module")
-def forms(portal: Portal) -> list[Place]:
-    """Every form of B, with the names of the fields that its view reads."""
-    return places_of(portal, B, "POST")
 
 
 @pytest.fixture

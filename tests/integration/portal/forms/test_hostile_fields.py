@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from filled_forms import Place, a_category, filled, named, objects_of, picture, places_of, typed
+from filled_forms import Place, a_category, filled, named, objects_of, picture, typed
 from werkzeug.test import TestResponse
 
 from strongroom.platform.tenants.ids import new_id
@@ -23,11 +23,6 @@ HOSTILE = {
     "10 kB": "x" * 10_000,
 }
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture(scope="module")
-def places(portal: Portal) -> list[Place]:
-    return places_of(portal, SLUG, "GET", "POST")
 
 
 @pytest.fixture(scope="module")
