@@ -68,6 +68,7 @@ def _reset(
     found = members.by_email(conn, cipher.blind(member.c.email_index, address))
     if found is None:
         raise NotFoundError(f"Nobody in “{tenant.slug}” has the address “{address}”.")
+    found = members.lock(conn, [found.id])[found.id]
     if found.state != "active":
         raise RefusedError("This member was removed from the workspace; somebody in it can invite them again.")
     if not factors.has_second_factor(conn, found.id):
