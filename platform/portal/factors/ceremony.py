@@ -34,6 +34,7 @@ from webauthn.registration.verify_registration_response import VerifiedRegistrat
 
 from ....tenant_schema.queries import challenges as queries
 from ....tenant_schema.queries import members, passkeys
+from ...keys.tokens import hash_of
 from ...web import challenges, tenant
 from ...web.member import CurrentMember
 
@@ -177,7 +178,7 @@ def _ask(purpose: str, member_id: UUID | None, now: datetime, options: Callable[
 
 def _burn(purpose: str, member_id: UUID | None, now: datetime) -> bytes | None:
     token = request.cookies.get(COOKIE, "")
-    found = queries.use(tenant.connection(), challenges.hash_of(token), purpose, now)
+    found = queries.use(tenant.connection(), hash_of(token), purpose, now)
     return found.content if found and found.member_id == member_id else None
 
 

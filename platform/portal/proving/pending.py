@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 
 from ....tenant_schema.queries import challenges as queries
 from ....tenant_schema.queries import factors, members
+from ...keys.tokens import hash_of
 from ...web import challenges, tenant
 from ..access.arrival import arrive
 
@@ -60,7 +61,7 @@ def finish(challenge: queries.Challenge, method: str, onward: str, now: datetime
 
 
 def _token_hash() -> bytes:
-    return challenges.hash_of(request.cookies.get(COOKIE, ""))
+    return hash_of(request.cookies.get(COOKIE, ""))
 
 
 def _unless_start(onward: str) -> str | None:
