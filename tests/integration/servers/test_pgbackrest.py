@@ -26,8 +26,9 @@ from strongroom.provisioning.postgres.embedded import EmbeddedServer
 NAME = "archived"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def archived(platform: Platform, reachable_tmp: Path) -> Generator[Repository]:
+    """Stays for as long as the platform does: other tests look whether each of its servers can be reached."""
     made = repository.start_archived(reachable_tmp)
     try:
         take_into_service(platform, made.server, NAME)
