@@ -10,8 +10,8 @@ from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.postgres.setup import set_up
 
 # Stands where ALTER SYSTEM would write it, so that it counts from the first start. What kill -9 leaves is all there.
-_SETTINGS = "fsync = off\nfull_page_writes = off\n"
-WITHOUT_ARCHIVE = "archive_mode = off\n"
+_SETTINGS = "fsync = off\n"
+WITHOUT_ARCHIVE = "archive_mode = off\nfull_page_writes = off\n"  # what is archived needs whole pages
 
 
 @contextmanager
