@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from granian import Granian
 from granian.constants import Interfaces, SSLProtocols
 from granian.http import HTTP1Settings, HTTP2Settings
 from granian.log import LogLevels
@@ -25,6 +24,7 @@ from .listening import check_port
 from .patience import Patience
 from .reaper import Reaper
 from .redirect import redirect_app
+from .reloading import ReloadingGranian
 from .renewal import first, look_after
 from .tls import ensure_cdn_authority, ensure_certificates, ensure_proxy_certificates, tls_files
 
@@ -32,8 +32,6 @@ Load = Callable[[Settings, int], Served]  # with the process that the new one mu
 
 # Granian stops gracefully for this long, then kills; `up` promises that everything has ended after ten seconds.
 _GRACE_SECONDS = 4
-# At a reload the old process of each worker goes on for this long: the new one has to load the portal first.
-_READY_SECONDS = 4.0
 PLACES = 4096  # connections that one process keeps at the same time; the next wait to be accepted
 MOST_HEADER = 64 * 1024  # bytes of the head of a request
 MOST_STREAMS = 16  # requests of one HTTP/2 connection at the same time: granian keeps what it does not take
@@ -61,7 +59,7 @@ def serve_https(
         ensure_certificates(settings, slugs())
 
     first(renew, files.server)
-    server = Granian(
+    server = ReloadingGranian(
         "strongroom",
         address=settings.bind_host,
         port=settings.https_port,
@@ -69,7 +67,6 @@ def serve_https(
         ssl_cert=files.server,
         ssl_key=files.server,
         ssl_protocol_min=SSLProtocols.tls13,
-        respawn_interval=_READY_SECONDS,
         **_common(patience),
     )
     look_after(renew, files.server)
@@ -98,7 +95,7 @@ def serve_proxied(
         ensure_certificates(settings, slugs())
 
     first(renew, files.server, files.worker, files.proxy)
-    server = Granian(
+    server = ReloadingGranian(
         "strongroom",
         address=settings.bind_host,
         port=port,
@@ -108,7 +105,6 @@ def serve_proxied(
         ssl_protocol_min=SSLProtocols.tls13,
         ssl_ca=files.authority,
         ssl_client_verify=True,
-        respawn_interval=_READY_SECONDS,
         **_common(patience),
     )
     look_after(renew, files.worker)
@@ -138,7 +134,7 @@ def serve_cdn(
         ensure_certificates(settings, slugs())
 
     first(renew, files.server, files.cdn)
-    server = Granian(
+    server = ReloadingGranian(
         "strongroom",
         address=settings.bind_host,
         port=port,
@@ -148,7 +144,6 @@ def serve_cdn(
         ssl_protocol_min=SSLProtocols.tls13,
         ssl_ca=files.cdn,
         ssl_client_verify=True,
-        respawn_interval=_READY_SECONDS,
         **_common(patience),
     )
     look_after(renew, files.server, files.cdn)
@@ -164,7 +159,7 @@ def serve_cdn(
 def serve_redirects(settings: Settings, patience: Patience = PATIENCE) -> None:
     """Serve the plain-HTTP listener until SIGTERM or SIGINT. Raises `FailedError` when the port is taken."""
     check_port(settings.bind_host, settings.http_port, "http_port")
-    server = Granian(
+    server = ReloadingGranian(
         "strongroom",
         address=settings.bind_host,
         port=settings.http_port,

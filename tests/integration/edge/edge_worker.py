@@ -6,6 +6,8 @@ Called as `edge_worker.py KIND HOME`. Its patience is short, so that tests see i
 import json
 import os
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from strongroom.config.settings import load_settings
@@ -42,8 +44,10 @@ def answer(environ, start_response):
     return [json.dumps(said).encode()]
 
 
-def load(_settings, parent):
+def load(settings, parent):
     end_with_parent(parent)
+    with suppress(FileNotFoundError):
+        time.sleep(float((settings.home / "slow").read_text()))
     return Served(answer, lambda _method, _host, _path: MOST)
 
 

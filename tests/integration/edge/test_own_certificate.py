@@ -1,6 +1,7 @@
 """The operator's own certificate: served, replaced without a restart, and never replaced by a broken one."""
 
 import ssl
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -47,6 +48,19 @@ def test_it_is_served_and_a_new_one_without_a_restart(listen, authority, tmp_pat
     ours.issue(tmp_path / "next.pem", NAMES).replace(path)
     wait_for(lambda: serial_of(https) == serial_in(path), "the new certificate is not served")
     wait_for(lambda: serves_newest(https.settings), "the old one is still served")
+    assert https.process.poll() is None
+
+
+def test_while_the_next_process_loads_nobody_is_turned_away(listen, authority, tmp_path):
+    ours = authority("Our authority")
+    path = ours.issue(tmp_path / "own.pem", NAMES)
+    https = listen("https", f'tls_certificate = "{path}"\ntls_key = "{path}"')
+    (https.settings.home / "slow").write_text("3")
+    ours.issue(tmp_path / "next.pem", NAMES).replace(path)
+    deadline = time.monotonic() + 60
+    while serial_of(https) != serial_in(path):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     assert https.process.poll() is None
 
 
