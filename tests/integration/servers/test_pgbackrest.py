@@ -26,7 +26,7 @@ from strongroom.provisioning.postgres.embedded import EmbeddedServer
 NAME = "archived"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # the platform knows it from then on, and other tests look at all its servers
 def archived(platform: Platform, reachable_tmp: Path) -> Generator[Repository]:
     made = repository.start_archived(reachable_tmp)
     try:
