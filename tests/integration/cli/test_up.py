@@ -328,7 +328,7 @@ def test_what_dies_is_started_again_postgresql_too_until_ctrl_c(own_service):
         if pid != own_service.process.pid:
             with suppress(ProcessLookupError):  # it has ended with its parent, which was killed before
                 os.kill(pid, signal.SIGKILL)
-    assert server not in processes_of(own_service.home)
+    wait_for(lambda: server not in processes_of(own_service.home), STOP_SECONDS, "the server was not killed")
     wait_for(lambda: call(own_service.home, "status").returncode == 0, READY_SECONDS, "it never became healthy again")
     code, seconds = own_service.stop(signal.SIGINT)
     assert (code, seconds < STOP_SECONDS) == (0, True)
