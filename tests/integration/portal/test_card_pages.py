@@ -25,8 +25,13 @@ FULL_NUMBER = "4111111111111111"
 
 @pytest.fixture
 def browser(portal: Portal) -> Generator[Browser]:
-    """The Owner's browser; what a test adds is removed."""
+    """The Owner's browser, in a workspace without cards; what a test adds is removed."""
+    clear(portal)
     yield portal.signed_in(Role.OWNER, "rowan")
+    clear(portal)
+
+
+def clear(portal: Portal) -> None:
     with portal.database("rowan") as conn:
         for name in ("incoming_event", "card", "card_feed"):
             conn.execute(getattr(tables, name).delete())
