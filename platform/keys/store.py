@@ -175,15 +175,19 @@ class KeyStore:
             self._objects.replace("placement", pid, credential_payload(coming))
 
     def placement_logins(self, pid: str) -> list[DatabaseCredential]:
-        """Return the logins that may be right at this moment: while one is being replaced, both, the new one first."""
+        """Return the logins that may be right at this moment: while one is being replaced, both, the present one first.
+
+        In this order none is missed: where the server refuses the present one, it has the new one already.
+        """
         payload = self._objects.read("placement", pid)
         coming = next_credential(payload)
-        return [coming, load_credential(payload)] if coming else [load_credential(payload)]
+        return [load_credential(payload), coming] if coming else [load_credential(payload)]
 
     def possible_logins(self, pid: str) -> Iterator[DatabaseCredential]:
         """Yield each login that may be right, again when a rotation has changed them meanwhile.
 
-        A new login is in the store before the server gets it. So once they are the same as before, none is missing.
+        A new login is in the store before the server gets it. So once they are the same as before, none is missing:
+        the server goes from the first to the second and never back.
         Raises `KeyMissingError`.
         """
         asked: list[DatabaseCredential] = []

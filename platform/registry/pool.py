@@ -155,12 +155,13 @@ def _open(rec: ConnectionPoolEntry) -> Any:
 
 def _logged_in(target: Target) -> TenantConnection:
     """Log in; where the server refuses the login that this process knows, with the one that has just replaced it."""
+    refused = target.credential  # another thread may learn the next one meanwhile, and note it there
     try:
-        return target.access.open(target.credential, target.database, target.address, target.timeout)
+        return target.access.open(refused, target.database, target.address, target.timeout)
     except (ServerFullError, ServerUnreachableError):
         raise
     except UnavailableError:
-        for login in _other_logins(target, target.credential):
+        for login in _other_logins(target, refused):
             with suppress(UnavailableError):
                 connection = target.access.open(login, target.database, target.address, target.timeout)
                 target.credential = login
