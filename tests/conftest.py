@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import debian_server
+import hypothesis
 import pytest
 from disposable_server import WITHOUT_ARCHIVE, disposable_server
 from xdist.scheduler import LoadScopeScheduling  # pyright: ignore[reportMissingTypeStubs]
@@ -23,6 +24,10 @@ from strongroom.provisioning.create import provision, request_tenant
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 from strongroom.provisioning.postgres.locks import FileLock, exclusive
 from strongroom.provisioning.postgres.scratch import sweep
+
+# A busy machine makes no example wrong.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 TenantFactory = Callable[..., Tenant]
 HomeFactory = Callable[[], Path]
