@@ -39,7 +39,6 @@ PER_ADDRESS: Final = "10 per minute"
 PER_WORKSPACE: Final = "60 per minute"
 PER_ACCOUNT: Final = "30 per hour"  # of the last two, and of each of them
 PER_WORKSPACE_HOURLY: Final = "300 per hour"
-PASSKEY_SIGN_IN: Final = "proving.passkey_sign_in"
 MOST_IDS: Final = 5  # of one request
 log = logging.getLogger(__name__)
 
@@ -82,8 +81,6 @@ def install(app: Flask) -> None:
     @app.after_request
     def record(response: Response) -> Response:  # pyright: ignore[reportUnusedFunction]  # Flask calls it
         _note_error(g.get("error"))
-        if response.status_code == 401 and request.endpoint == PASSKEY_SIGN_IN:
-            note_sign_in("passkey", None)
         if _noted():
             try:
                 _record(_noted())

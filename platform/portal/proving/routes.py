@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Unauthorized
 
 from ....tenant_schema.queries import audit
-from ...web import challenges, limits, sessions, stepup, tenant
+from ...web import challenges, limits, refusals, sessions, stepup, tenant
 from ...web.enrolment import before_enrolment
 from ...web.member import current, signed_in
 from ...web.permissions import Permission, public, requires
@@ -88,6 +88,7 @@ def passkey_sign_in() -> ResponseReturnValue:
     proof = ceremony.signed("passkey_sign_in", None, request.form.get("credential", ""), now)
     if proof is None:
         tenant.keep()  # the challenge is used up
+        refusals.note_sign_in("passkey", None)
         return render_template("access/sign_in.html", next=onward, email="", error=UNKNOWN_PASSKEY), 401
     arrive(proof.member_id, "passkey")
     return redirect(onward, 303)
