@@ -3,7 +3,6 @@
 It takes the second factors away and ends the sessions, no more: the password stays, and the member is told by mail.
 """
 
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -13,20 +12,17 @@ from ..platform.audit import queries as operators_audit
 from ..platform.cards.masking import mask
 from ..platform.control.platform import Platform
 from ..platform.keys import FieldCipher, normalise_email
-from ..platform.mail import outbox
 from ..platform.mail.delivery import send_soon
-from ..platform.portal.access import links
 from ..platform.portal.alerts.kinds import Alert
-from ..platform.portal.alerts.letter import write
+from ..platform.portal.alerts.posting import post
 from ..platform.tenants import queries as tenants
 from ..platform.tenants.records import Tenant
 from ..platform.tenants.states import TenantState
-from ..tenant_schema.queries import audit, factors, members, passkeys, sessions
+from ..tenant_schema.queries import audit, factors, members, sessions
 from ..tenant_schema.tables import member
 from .create import tenant_lock
 
 LONGEST_REASON = 200
-NOT_ME_GOOD_FOR = timedelta(days=7)
 BY = "the operators of this service, who were asked to"
 
 
@@ -73,28 +69,13 @@ def _reset(
         raise RefusedError("This member was removed from the workspace; somebody in it can invite them again.")
     if not factors.has_second_factor(conn, found.id):
         raise RefusedError("This member has no second factor.")
-    factors.remove_totp(conn, found.id)
-    passkeys.remove_all(conn, found.id)
-    factors.remove_codes(conn, found.id)
+    factors.remove_every(conn, found.id)
     sessions.revoke_all(conn, found.id)
     audit.record(conn, None, "member.factors_reset", "member", found.id, {"by": "operator", **detail})
-    _tell(platform, conn, cipher, tenant, found)
+    facts = {"by": BY}
+    post(conn, cipher, platform.settings, tenant, member_id=found.id, kind=Alert.FACTORS_RESET, facts=facts)
     with platform.control.begin() as control:
         operators_audit.record(
             control, operator, "member.factors_reset", tenant.id, {"member": str(found.id), **detail}
         )
     return found
-
-
-def _tell(platform: Platform, conn: Connection, cipher: FieldCipher, tenant: Tenant, found: members.Member) -> None:
-    token = links.make(conn, found.id, links.NOT_ME, NOT_ME_GOOD_FOR)
-    letter = write(
-        Alert.FACTORS_RESET,
-        name=cipher.open(member.c.name, found.id, found.name),
-        workspace=tenant.name,
-        at=datetime.now(UTC),
-        facts={"by": BY},
-        link=f"{platform.settings.workspace_url(tenant.slug)}/not-me/{token}",
-        good_for=NOT_ME_GOOD_FOR,
-    )
-    outbox.queue(conn, cipher, cipher.open(member.c.email, found.id, found.email), letter.subject, letter.body)

@@ -120,6 +120,12 @@ def remove_codes(conn: Connection, member_id: UUID) -> None:
     conn.execute(delete(recovery_code).where(recovery_code.c.member_id == member_id))
 
 
+def remove_every(conn: Connection, member_id: UUID) -> None:
+    """Take app, passkeys and recovery codes of a member away."""
+    for table in (totp, passkey, recovery_code):
+        conn.execute(delete(table).where(table.c.member_id == member_id))
+
+
 def use_code(conn: Connection, member_id: UUID, code_hash: bytes, now: datetime) -> bool:
     """Use up a recovery code; False where the member has no such unused one. Of parallel callers one gets True."""
     values = {"the_member": member_id, "the_code": code_hash, "now": now}

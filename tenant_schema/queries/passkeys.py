@@ -90,8 +90,3 @@ def remove(conn: Connection, passkey_id: UUID, member_id: UUID) -> None:
     one = delete(passkey).where(passkey.c.id == passkey_id, passkey.c.member_id == member_id)
     if conn.execute(one).rowcount != 1:
         raise NotFoundError("There is no such passkey.")
-
-
-def remove_all(conn: Connection, member_id: UUID) -> int:
-    """Take all passkeys of a member away; return how many."""
-    return conn.execute(delete(passkey).where(passkey.c.member_id == member_id)).rowcount

@@ -1,20 +1,15 @@
 """Queues the mail about an alert with the change that it tells of."""
 
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from flask import request
 
-from ....tenant_schema import tables
-from ....tenant_schema.queries import members
-from ...mail import outbox
 from ...web import limits, places, tenant
 from ...web.devices import device_of
-from ..access import links
 from .kinds import Alert
-from .letter import where, write
+from .letter import where
+from .posting import post
 
-GOOD_FOR = timedelta(days=7)
 PER_MEMBER = "3 per hour"  # of what a stranger can cause as often as they like
 _OFTEN = frozenset({Alert.SECOND_FACTOR_FAILED})
 
@@ -29,20 +24,17 @@ def tell(kind: Alert, member_id: UUID, *, also: Alert | None = None, **facts: ob
     here = tenant.tenant()
     if kind in _OFTEN and not limits.within(PER_MEMBER, "alert", here.id, kind, str(member_id)):
         return
-    conn, cipher, settings = tenant.connection(), tenant.cipher(), tenant.platform().settings
-    columns, person = tables.member.c, members.by_id(conn, member_id)
-    token = links.make(conn, member_id, links.NOT_ME, GOOD_FOR)
-    letter = write(
-        kind,
-        name=cipher.open(columns.name, member_id, person.name),
-        workspace=here.name,
-        at=datetime.now(UTC),
+    settings = tenant.platform().settings
+    post(
+        tenant.connection(),
+        tenant.cipher(),
+        settings,
+        here,
+        member_id=member_id,
+        kind=kind,
         facts=_facts(facts),
-        link=f"{settings.workspace_url(here.slug)}/not-me/{token}",
-        good_for=GOOD_FOR,
         also=also,
     )
-    outbox.queue(conn, cipher, cipher.open(columns.email, member_id, person.email), letter.subject, letter.body)
 
 
 def _facts(given: dict[str, object]) -> dict[str, str]:

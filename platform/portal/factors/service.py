@@ -203,9 +203,7 @@ def reset_factors(actor: CurrentMember, target_id: UUID) -> None:
     rules.target_of(rules.locked(actor, target_id), actor, target_id, None)
     if not factors.has_second_factor(conn, target_id):
         raise RefusedError("This member has no second factor.")
-    factors.remove_totp(conn, target_id)
-    passkeys.remove_all(conn, target_id)
-    factors.remove_codes(conn, target_id)
+    factors.remove_every(conn, target_id)
     session_queries.revoke_all(conn, target_id)
     audit.record(conn, actor.id, "member.factors_reset", "member", target_id)
     tell(Alert.FACTORS_RESET, target_id, by=actor.name)
