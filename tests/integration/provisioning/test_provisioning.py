@@ -1,13 +1,15 @@
 import hashlib
 import threading
+from collections.abc import Generator
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import delete, insert, text
 
 from strongroom.config.errors import CallError, FailedError, NotFoundError, RefusedError, UnavailableError
 from strongroom.platform.control.platform import Platform
+from strongroom.platform.control.tables import region
 from strongroom.platform.jobs import queries as jobs
 from strongroom.platform.servers import queries as servers
 from strongroom.platform.tenants import placements
@@ -145,12 +147,20 @@ def test_a_request_that_is_rolled_back_queues_nothing(platform: Platform) -> Non
             tenants.by_slug(conn, slug)
 
 
-def test_a_region_without_a_server_is_refused_before_anything_is_written(platform: Platform) -> None:
+@pytest.fixture
+def moon(platform: Platform) -> Generator[str]:
+    """A region where no server is."""
     with platform.control.begin() as conn:
-        conn.execute(text("INSERT INTO region VALUES ('moon', 'Moon') ON CONFLICT DO NOTHING"))
+        conn.execute(insert(region).values(id="moon", name="Moon"))
+    yield "moon"
+    with platform.control.begin() as conn:
+        conn.execute(delete(region).where(region.c.id == "moon"))
+
+
+def test_a_region_without_a_server_is_refused_before_anything_is_written(platform: Platform, moon: str) -> None:
     before = everything(platform)
     with pytest.raises(UnavailableError, match="moon"):
-        ask(platform, region="moon")
+        ask(platform, region=moon)
     assert everything(platform) == before
 
 
