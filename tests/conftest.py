@@ -26,7 +26,7 @@ from strongroom.provisioning.postgres.locks import FileLock, exclusive
 from strongroom.provisioning.postgres.scratch import sweep
 
 # A busy machine makes no example wrong.
-hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.register_profile("untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("untimed")
 
 TenantFactory = Callable[..., Tenant]

@@ -97,11 +97,7 @@ def test_ordinary_lines_stay_as_they_are(line: str) -> None:
     assert redact(line) == line
 
 
-@given(
-    st.from_regex(re.compile(r"[!-~]{8,40}", re.ASCII), fullmatch=True).filter(
-        lambda p: not set(p) & set("&;,)]}\"'\\")
-    )
-)
+@given(st.text(sorted({chr(code) for code in range(0x21, 0x7F)} - set("&;,)]}\"'\\")), min_size=8, max_size=40))
 def test_any_single_word_password_in_a_key_value_pair_is_gone(password: str) -> None:
     assert redact(f"password={password} user=x") == f"password={REDACTED} user=x"
 
