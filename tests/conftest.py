@@ -37,8 +37,11 @@ _PREFIX = "strongroom-test-"
 _TEST_SETTINGS = "bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\n"
 
 
-# What takes longest begins first, so that no worker is left with it at the end.
-_LONG = (
+# What looks at every workspace begins before there are many; then what takes longest, so that no worker is left with
+# it at the end.
+_EARLY = (
+    "tests/attack/test_erased_account.py",
+    "tests/integration/webhooks/test_webhook_worker.py",
     "tests/integration/cli/test_up.py",
     "tests/integration/portal/forms/",
     "tests/integration/backup/archive/",
@@ -83,8 +86,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ModulesToget
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put long modules first; the others stay in their order."""
-    items.sort(key=lambda item: next((n for n, start in enumerate(_LONG) if item.nodeid.startswith(start)), len(_LONG)))
+    """Put some modules first; the others stay in their order."""
+    items.sort(key=lambda item: next((n for n, it in enumerate(_EARLY) if item.nodeid.startswith(it)), len(_EARLY)))
 
 
 @pytest.fixture(scope="session")

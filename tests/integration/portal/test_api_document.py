@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import pytest
@@ -19,9 +18,6 @@ from strongroom.platform.control.platform import Platform
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web import guard
 from strongroom.platform.web.permissions import Permission, public, requires
-
-# Loaded later, beside other threads, Python 3.11 may fail to parse it (python/cpython issue 106905).
-import_module("schemathesis.generation.jsonschema.builder")
 
 DOCUMENT = "/api/v1/openapi.json"
 BOUNDED = settings(
