@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -211,17 +210,26 @@ def test_a_job_of_a_killed_worker_whose_like_was_queued_meanwhile_stops_no_worke
     assert unfinished(platform) == []
 
 
-def test_a_worker_that_loses_the_database_ends_with_a_sentence(home: Path) -> None:
+def test_a_worker_that_loses_the_database_ends_with_a_sentence_and_no_traceback(home: Path) -> None:
+    program = [Path(sys.executable).with_name("strongroom"), "--home", home]
+    subprocess.run([*program, "init"], check=True, capture_output=True)
+    with subprocess.Popen([*program, "worker"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        assert any("Waiting for jobs" in line for line in process.stderr)
+        EmbeddedServer(load_settings(home)).stop()
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "strongroom: The worker has lost the control database." in said
+    assert "Traceback" not in said
+
+
+def test_a_worker_does_not_begin_without_the_database(home: Path) -> None:
     settings = load_settings(home)
     server = EmbeddedServer(settings)
     set_up(settings, server)
     server.start()
     with open_platform(settings) as platform:
-        stopping = threading.Timer(1, server.stop)
-        stopping.start()
-        with pytest.raises(UnavailableError, match="lost the control database"):
-            run_worker(platform)
-        stopping.join()
+        server.stop()
         with pytest.raises(UnavailableError, match="does not answer"):
             run_worker(platform)
 
