@@ -42,6 +42,7 @@ _TEST_SETTINGS = "bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\n"
 _EARLY = (
     "tests/attack/test_erased_account.py",
     "tests/integration/webhooks/test_webhook_worker.py",
+    "tests/attack/test_isolation_gate.py",
     "tests/integration/cli/test_up.py",
     "tests/integration/portal/forms/",
     "tests/integration/backup/archive/",
