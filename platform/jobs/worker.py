@@ -17,6 +17,7 @@ from procrastinate.periodic import PeriodicRegistry
 from ...config.errors import UnavailableError
 from ..control.platform import Platform
 from .app import BACKUP, DEFAULT, HOOKS, MAIL, UPKEEP, app, job_connector, worker_context
+from .outages import log_outages_briefly
 from .upkeep import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, requeue_stalled
 
 GRACE_SECONDS = 5.0
@@ -45,6 +46,7 @@ def run_worker(
     """
     with platform.control.connect():  # says at once what the pool would say after half a minute
         pass
+    log_outages_briefly()
     try:
         ended = asyncio.run(_run(platform, _lanes(platform, concurrency, wait=wait), wait, grace, announce))
     except (ConnectorException, psycopg.OperationalError) as error:
