@@ -105,7 +105,7 @@ async def _work(platform: Platform, lanes: Sequence[_Lane], wait: bool) -> None:
             for one in working:
                 one.cancel()
             await asyncio.wait(working)
-    ended_by = [one.exception() for one in working if not one.cancelled()]  # of all: asyncio logs what nobody looks at
+            ended_by = [one.exception() for one in working if not one.cancelled()]  # asyncio logs what nobody looks at
     for error in filter(None, ended_by):
         raise error
 

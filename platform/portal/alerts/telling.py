@@ -24,11 +24,10 @@ def tell(kind: Alert, member_id: UUID, *, also: Alert | None = None, **facts: ob
     here = tenant.tenant()
     if kind in _OFTEN and not limits.within(PER_MEMBER, "alert", here.id, kind, str(member_id)):
         return
-    settings = tenant.platform().settings
     post(
         tenant.connection(),
         tenant.cipher(),
-        settings,
+        tenant.platform().settings,
         here,
         member_id=member_id,
         kind=kind,

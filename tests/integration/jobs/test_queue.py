@@ -33,7 +33,7 @@ def sleep(platform: Platform, seconds: float) -> None:
     time.sleep(seconds)
 with open_platform(load_settings(Path(sys.argv[1]))) as platform:
     print("ready", flush=True)
-    run_worker(platform, grace=1)
+    run_worker(platform, grace=float(sys.argv[2]))
 print("ended", flush=True)
 """
 
@@ -145,10 +145,10 @@ def test_draining_the_queue_adds_no_periodic_jobs(platform: Platform) -> None:
     assert ran == []
 
 
-def worker(platform: Platform) -> subprocess.Popen[str]:
-    """A worker process that knows `test_sleep`."""
+def worker(platform: Platform, grace: float = 1) -> subprocess.Popen[str]:
+    """A worker process that knows `test_sleep` and leaves running jobs `grace` seconds after a signal."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(platform.settings.home)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WORKER, str(platform.settings.home), str(grace)], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
@@ -162,10 +162,10 @@ def started(process: subprocess.Popen[str], seconds: float | None = None) -> Non
     assert seconds is None or float(line[1]) == seconds
 
 
-def test_an_idle_worker_ends_cleanly_on_sigterm(platform: Platform) -> None:
+def test_an_idle_worker_stops_on_sigterm_without_using_its_grace(platform: Platform) -> None:
     with platform.control.begin() as conn:
         defer_in(conn, "test_sleep", seconds=0)
-    process = worker(platform)
+    process = worker(platform, grace=600)
     started(process)
     process.terminate()
     said, _ = process.communicate(timeout=30)
