@@ -17,7 +17,7 @@ from procrastinate.periodic import PeriodicRegistry
 from ...config.errors import UnavailableError
 from ..control.platform import Platform
 from .app import BACKUP, DEFAULT, HOOKS, MAIL, UPKEEP, app, job_connector, worker_context
-from .outages import log_outages_briefly
+from .outages import outages_told_briefly
 from .upkeep import DEAD_AFTER_SECONDS, HEARTBEAT_SECONDS, requeue_stalled
 
 GRACE_SECONDS = 5.0
@@ -46,7 +46,6 @@ def run_worker(
     """
     with platform.control.connect():  # says at once what the pool would say after half a minute
         pass
-    log_outages_briefly()
     try:
         ended = asyncio.run(_run(platform, _lanes(platform, concurrency, wait=wait), wait, grace, announce))
     except (ConnectorException, psycopg.OperationalError) as error:
@@ -82,7 +81,7 @@ async def _run(
     # Its own default has a few threads per processor, whatever the slots.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(slots + 1, "job"))
     # Replaced, not copied: periodic tasks are queued over the connector of the app that they were registered with.
-    with app.replace_connector(connector), _signals(told):
+    with app.replace_connector(connector), _signals(told), outages_told_briefly():
         announce()
         async with app.open_async():
             await requeue_stalled(app.job_manager)

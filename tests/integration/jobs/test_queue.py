@@ -23,17 +23,30 @@ from strongroom.provisioning.postgres.setup import set_up
 WORKER = """
 import sys, time
 from pathlib import Path
+from strongroom.config.errors import UnavailableError
+from strongroom.config.logging import configure_logging
 from strongroom.config.settings import load_settings
 from strongroom.platform.control.platform import Platform, open_platform
 from strongroom.platform.jobs.app import task
 from strongroom.platform.jobs.worker import run_worker
+configure_logging()
 @task("test_sleep")
 def sleep(platform: Platform, seconds: float) -> None:
     print(f"started {seconds}", flush=True)
     time.sleep(seconds)
+@task("test_read", retry=False)
+def read(platform: Platform) -> None:
+    with platform.control.connect() as conn:
+        print("started", flush=True)
+        while True:
+            conn.exec_driver_sql("SELECT 1")
+            time.sleep(0.1)
 with open_platform(load_settings(Path(sys.argv[1]))) as platform:
     print("ready", flush=True)
-    run_worker(platform, grace=float(sys.argv[2]))
+    try:
+        run_worker(platform, grace=float(sys.argv[2]))
+    except UnavailableError as error:
+        sys.exit(str(error))
 print("ended", flush=True)
 """
 
@@ -145,10 +158,13 @@ def test_draining_the_queue_adds_no_periodic_jobs(platform: Platform) -> None:
     assert ran == []
 
 
-def worker(platform: Platform, grace: float = 1) -> subprocess.Popen[str]:
+def worker(platform: Platform, grace: float = 1, stderr: int | None = None) -> subprocess.Popen[str]:
     """A worker process that knows `test_sleep` and leaves running jobs `grace` seconds after a signal."""
     process = subprocess.Popen(
-        [sys.executable, "-c", WORKER, str(platform.settings.home), str(grace)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WORKER, str(platform.settings.home), str(grace)],
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
     )
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
@@ -220,6 +236,26 @@ def test_a_worker_that_loses_the_database_ends_with_a_sentence_and_no_traceback(
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 1
     assert "strongroom: The worker has lost the control database." in said
+    assert "Traceback" not in said
+
+
+def test_a_worker_that_loses_the_database_during_jobs_shows_no_traceback(home: Path) -> None:
+    settings = load_settings(home)
+    server = EmbeddedServer(settings)
+    set_up(settings, server)
+    server.start()
+    with open_platform(settings) as platform:
+        with platform.control.begin() as conn:
+            defer_in(conn, "test_sleep", seconds=1)  # whose end cannot be noted
+            defer_in(conn, "test_read")  # which fails of it
+        process = worker(platform, stderr=subprocess.PIPE)
+        for _ in range(2):
+            started(process)
+        server.stop()
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 1
+    assert "The worker has lost the control database." in said
+    assert "Job test_read" in said
     assert "Traceback" not in said
 
 
