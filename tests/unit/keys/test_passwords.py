@@ -3,9 +3,10 @@
 import base64
 import hmac
 import os
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import bcrypt
 import pytest
@@ -91,19 +92,21 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password(monkeypatch: pytest.M
 def test_only_so_many_hash_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     limit = passwords.concurrency()
     monkeypatch.setattr(passwords, "room", HashingRoom(limit))
+    all_in = threading.Barrier(limit)
     running, most = 0, 0
 
     def slow(secret: bytes, salt: bytes) -> bytes:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        time.sleep(0.02)
+        all_in.wait(30)
+        time.sleep(0.02)  # so that one too many would be seen
         running -= 1
         return secret + salt
 
     monkeypatch.setattr(bcrypt, "hashpw", slow)
-    with ThreadPoolExecutor(limit + 6) as pool:
-        tries = [pool.submit(hash_password, "x", PEPPER, FAST) for _ in range(limit + 6)]
+    with ThreadPoolExecutor(4 * limit) as pool:
+        tries = [pool.submit(hash_password, "x", PEPPER, FAST) for _ in range(4 * limit)]
         assert all(each.result() for each in tries)
     assert most == limit
 
@@ -111,15 +114,18 @@ def test_only_so_many_hash_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_who_waits_too_long_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "WAIT_SECONDS", 0.01)
     monkeypatch.setattr(passwords, "room", HashingRoom(passwords.concurrency()))
+    go_on = threading.Event()
 
     def very_slow(secret: bytes, salt: bytes) -> bytes:
-        time.sleep(0.2)
+        go_on.wait(30)
         return secret + salt
 
     monkeypatch.setattr(bcrypt, "hashpw", very_slow)
     with ThreadPoolExecutor(passwords.concurrency() + 1) as pool:
         tries = [pool.submit(hash_password, "x", PEPPER, FAST) for _ in range(passwords.concurrency() + 1)]
-        assert any(isinstance(each.exception(), UnavailableError) for each in tries)
+        refused = next(as_completed(tries, 30))
+        go_on.set()
+        assert isinstance(refused.exception(), UnavailableError)
 
 
 def test_a_long_password_is_refused_before_it_is_normalised(monkeypatch: pytest.MonkeyPatch) -> None:
