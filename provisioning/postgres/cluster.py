@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,7 +76,8 @@ class Cluster:
         """Have a running server read its configuration again; it does so in its own time."""
         pid = postmaster.running_pid(self.data)
         if pid is not None:
-            os.kill(pid, signal.SIGHUP)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGHUP)
 
     def is_running(self) -> bool:
         """Say whether the server process lives."""

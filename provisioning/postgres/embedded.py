@@ -133,7 +133,8 @@ class EmbeddedServer:
 
     def admin_door_is_held(self) -> bool:
         """Say whether a living process holds the door open."""
-        return is_held(self._door_lock)
+        with exclusive(self.start_lock):  # who asks holds it for a moment, and must not be taken for one who does
+            return is_held(self._door_lock)
 
     def connect_admin(self, dbname: str = "postgres") -> psycopg.Connection[Any]:
         """Connect as the superuser, in autocommit mode, inside `admin_door`.
@@ -152,7 +153,7 @@ class EmbeddedServer:
 
     def _start(self) -> None:
         cluster = self._cluster
-        held = self.admin_door_is_held()
+        held = is_held(self._door_lock)
         if not cluster.exists():
             raise FailedError(f"There is no database server in {self._settings.home} yet; run: strongroom init")
         if not cluster.is_running():

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -73,7 +74,8 @@ def end(data: Path, signal_number: signal.Signals, seconds: float) -> None:
     pid = running_pid(data)
     if pid is None:
         return
-    os.kill(pid, signal_number)
+    with suppress(ProcessLookupError):  # it has just ended
+        os.kill(pid, signal_number)
     deadline = time.monotonic() + seconds
     while running_pid(data) == pid and time.monotonic() < deadline:
         time.sleep(0.005)
