@@ -19,7 +19,7 @@ from .connection import ServerFullError, TenantConnection, TenantFullError
 from .leases import limit_of
 
 _FULL_PAUSE = 0.05  # seconds until a server that had no room is asked again
-_GONE_SECONDS = 0.25  # at most so long closing waits for the server's own end of the sessions
+_GONE_SECONDS = 1.0  # at most so long closing waits for the server's own end of the sessions
 _BUSIEST = 20
 # `reserved_connections` is known since PostgreSQL 16.
 _CAPACITY = """

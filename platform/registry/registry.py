@@ -6,10 +6,10 @@ No tenant is an error, never a default: every method that opens something takes 
 import itertools
 import threading
 import time
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,6 +30,9 @@ from .keeper import Keeper
 from .pool import Target, TenantChangedError, TenantPool, tenant_engine
 from .trust import Trust
 
+T = TypeVar("T")
+
+_CHANGES = 5  # of a tenant, one after the other, while it is being reached
 _FIRST_LEASE_SECONDS = 5.0  # at most so long the first use of a server waits for the keeper
 
 
@@ -110,10 +113,7 @@ class Registry:
 
     def take(self, tenant: Tenant) -> ConnectionPoolEntry:
         """Take a tenant's connection out; `give_back` takes it back. `borrow` is how to use it."""
-        try:
-            return self._pool.take(self._target(tenant))
-        except TenantChangedError:
-            return self._pool.take(self._target(tenant))
+        return self._use_newest(tenant, self._pool.take)
 
     def forget(self, tenant: Tenant) -> None:
         """Close this process's idle connections to the tenant and read its record again at the next request."""
@@ -144,12 +144,18 @@ class Registry:
             _retire([target])
 
     def _connected(self, tenant: Tenant) -> Connection:
-        try:
-            with self._pool.wanting(self._target(tenant)):
-                return self._engine.connect()
-        except TenantChangedError:
-            with self._pool.wanting(self._target(tenant)):
-                return self._engine.connect()
+        return self._use_newest(tenant, self._connect)
+
+    def _connect(self, target: Target) -> Connection:
+        with self._pool.wanting(target):
+            return self._engine.connect()
+
+    def _use_newest(self, tenant: Tenant, use: Callable[[Target], T]) -> T:
+        """Use the tenant's target, and the next one when that is outdated meanwhile; which may happen again."""
+        for _ in range(_CHANGES):
+            with suppress(TenantChangedError):
+                return use(self._target(tenant))
+        return use(self._target(tenant))
 
     def _target(self, tenant: Tenant) -> Target:
         """Return where to find the tenant's database, for the newest record of it that this process knows."""
