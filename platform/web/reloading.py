@@ -14,7 +14,7 @@ from typing import Any
 from granian.server.mp import MPServer, WorkerProcess
 
 LONGEST = 120.0  # seconds: a process that has not loaded by then will not
-_LISTENING = 0.5  # seconds from loaded to listening
+_LISTENING = 1.0  # seconds from loaded to listening, on a busy machine
 _LOOK = 0.2  # seconds between two looks whether all is to end
 
 
