@@ -8,6 +8,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "common"))
 sys.path.insert(0, str(Path(__file__).parent.parent / "integration" / "servers"))
 
 import debian_server

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from free_ports import free_ports
+
 from strongroom.config.settings import SETTINGS_FILE, Settings, load_settings
 from strongroom.platform.web.listening import answers_https
 
@@ -93,8 +95,8 @@ def _command(home: Path, arguments: Sequence[str]) -> list[str]:
 
 def _choose_ports(home: Path) -> None:
     """Write free ports into the settings, so that every command prints addresses that answer."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as two:
-        lines = f"https_port = {one.getsockname()[1]}\nhttp_port = {two.getsockname()[1]}\nmetrics_port = 0\n"
+    first = free_ports(2)
+    lines = f"https_port = {first}\nhttp_port = {first + 1}\nmetrics_port = 0\n"
     with (home / SETTINGS_FILE).open("a", encoding="utf-8") as file:
         file.write(lines)
 

@@ -21,6 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from free_ports import free_ports
 
 from strongroom.config.settings import SETTINGS_FILE, Settings, load_settings
 
@@ -39,16 +40,11 @@ WORKER = Path(__file__).with_name("edge_worker.py")
 HOST = "acme.localhost"
 
 
-def wait_for(condition, what, seconds=30):
+def wait_for(condition, what, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.03)
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return held.getsockname()[1]
 
 
 class Authority:
@@ -189,7 +185,8 @@ def ended_after(caller, seconds):
 def listening(kind, folder, more=""):
     home = folder / "home"
     home.mkdir(parents=True, exist_ok=True)
-    ports = {"https": free_port(), "plain": free_port(), "cdn": free_port()}
+    first = free_ports(3)
+    ports = {"https": first, "plain": first + 1, "cdn": first + 2}
     lines = [f"https_port = {ports['https']}", f"http_port = {ports['plain']}", "metrics_port = 0", "web_workers = 1"]
     lines += ["web_threads = 2"] + ([f"cdn_port = {ports['cdn']}"] if kind == "cdn" else [])
     (home / SETTINGS_FILE).write_text("\n".join([*lines, more]))

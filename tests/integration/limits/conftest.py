@@ -4,11 +4,12 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Generator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import cast
 
 import pytest
+from free_ports import free_ports
 from limits import parse
 from limits.storage import Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter
@@ -29,8 +30,7 @@ def redis_settings(settings: Settings, tmp_path_factory: pytest.TempPathFactory)
     password = folder / "password"
     password.write_text(PASSWORD + "\n")
     password.chmod(0o600)
-    with closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_ports()
     arguments = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
     process = subprocess.Popen(
         [str(SERVER), *arguments, "--requirepass", PASSWORD], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from free_ports import free_ports
 from prometheus_client import parser as prometheus
 from prometheus_client.openmetrics import parser as openmetrics
 from sqlalchemy import create_engine
@@ -121,8 +122,7 @@ def test_there_is_nothing_but_the_metrics(platform):
 
 
 def test_the_listener_answers_one_caller_while_another_says_nothing_and_ends_at_once(platform, settings):
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = str(probe.getsockname()[1])
+    port = str(free_ports())
     command = [sys.executable, "-P", "-m", "strongroom", "--home", str(settings.home), "serve"]
     with subprocess.Popen([*command, "--parent", str(os.getpid()), "--metrics-port", port, "metrics"]) as process:
         with connection(process, int(port)), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:

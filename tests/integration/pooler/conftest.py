@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from disposable_server import WITHOUT_ARCHIVE, disposable_server
+from free_ports import free_ports
 from sqlalchemy import text
 
 from strongroom.config.settings import SETTINGS_FILE, load_settings
@@ -36,7 +37,7 @@ if not shutil.which("pgbouncer", path=SEARCHED):
 
 LIMIT = 10  # connections of tenants that the server takes
 TENANTS = 12
-STARTS_WITHIN, FOLLOWS_WITHIN = 60, 30  # seconds, on a busy machine
+STARTS_WITHIN, FOLLOWS_WITHIN = 120, 120  # seconds, on a busy machine
 
 Check = Callable[[], Any]
 BouncerFactory = Callable[[int], contextlib.AbstractContextManager["Bouncer"]]
@@ -113,12 +114,6 @@ class Bouncer:
         return row[0] if row else 0
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def _new_tenant(platform: Platform, slug: str) -> Tenant:
     with platform.control.begin() as conn:
         asked = request_tenant(
@@ -151,7 +146,7 @@ def bouncer_factory(pooled_home: tuple[Platform, EmbeddedServer]) -> BouncerFact
             servers.set_connection_limit(conn, EMBEDDED_NAME, LIMIT)
             known = servers.by_name(conn, EMBEDDED_NAME)
         folder = platform.settings.home.parent / f"pgbouncer-{reuse}"
-        bouncer = Bouncer(platform, server, folder, _free_port(), reuse)
+        bouncer = Bouncer(platform, server, folder, free_ports(), reuse)
         try:
             bouncer.start()
             with platform.control.begin() as conn:

@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from free_ports import free_ports
 
 import strongroom
 from strongroom.config.settings import SETTINGS_FILE, load_settings
@@ -54,21 +55,11 @@ def command_of(kind: str, configuration: Path):
     return [program, *arguments[kind]]
 
 
-def wait_for(condition, what, seconds=30):
+def wait_for(condition, what, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.05)
-
-
-def free_ports(count):
-    """The first of `count` ports in a row that nobody uses."""
-    while True:
-        with ExitStack() as held, suppress(OSError):
-            base = held.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            for number in range(1, count):
-                held.enter_context(socket.create_server(("127.0.0.1", base + number)))
-            return base
 
 
 @contextmanager

@@ -4,7 +4,6 @@ import datetime as dt
 import ipaddress
 import secrets
 import signal
-import socket
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from free_ports import free_ports
 from reloading import reload_and_wait
 
 from strongroom.config.errors import UnavailableError
@@ -143,7 +143,7 @@ def start(parent: Path, settings: str = "", *, tls: bool = True) -> DebianServer
     words.unlink()
     rules = RULES + ADMIN_RULE if tls else ADMIN_RULE.replace("hostssl", "host")
     for _ in range(5):
-        port = _free_port()
+        port = free_ports()
         more = settings if tls else f"{settings}ssl = off\n"
         cluster.configure(_SETTINGS.format(port=port, folder=folder) + more, rules, "")
         try:
@@ -167,12 +167,6 @@ def stop_left_over(parent: Path) -> None:
     """End what a killed test run left running below `parent`."""
     for data in parent.glob(f"{FOLDER}-*/data"):
         postmaster.end(data, signal.SIGQUIT, 5)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind((HOST, 0))
-        return listener.getsockname()[1]
 
 
 def write_certificates(folder: Path) -> None:

@@ -19,17 +19,24 @@ from typing import Any
 
 import asyncssh
 from boto3.session import Session
+from free_ports import free_ports
 
 from strongroom.config.stores import StoreSettings
 
 USER, PASSWORD = "backup", "a canary password"
+# moto looks whether a name is free, and takes it, in two steps, in threads.
+_ATOMIC_MOTO = """
+import sys, threading
+from moto.s3.responses import S3Response
+from moto.server import main
+lock, put = threading.Lock(), S3Response.put_object
+def alone(self):
+    with lock:
+        return put(self)
+S3Response.put_object = alone
+main(sys.argv[1:])
+"""
 ACCESS, SECRET = "AKIACANARY0000000000", "canary-secret-key"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -38,7 +45,7 @@ class S3Server:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=free_ports)
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +53,7 @@ class S3Server:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        command = [sys.executable, "-c", _ATOMIC_MOTO, "-H", "127.0.0.1", "-p", str(self.port)]
         with (self.folder / "s3.log").open("ab") as log:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=self.folder, env=os.environ | self.environment
@@ -115,7 +122,7 @@ class SftpServer:
 
     root: Path
     folder: Path
-    port: int = field(default_factory=free_port)
+    port: int = field(default_factory=free_ports)
     process: subprocess.Popen[bytes] | None = None
     host_key: str = ""
 
@@ -188,7 +195,7 @@ def write_private(path: Path, **values: str) -> None:
 
 
 def _wait_for_web(url: str) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         try:
             urllib.request.urlopen(url, timeout=5).close()
         except (urllib.error.URLError, OSError):
@@ -199,7 +206,7 @@ def _wait_for_web(url: str) -> None:
 
 
 def _wait_for_port(port: int) -> None:
-    for _ in range(600):
+    for _ in range(2400):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=5).close()
         except OSError:
