@@ -34,7 +34,7 @@ HomeFactory = Callable[[], Path]
 
 _PREFIX = "strongroom-test-"
 # Enough to hash, too little to wait for; no port that all would share. Read by the processes that tests start, too.
-_TEST_SETTINGS = "bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\n"
+_TEST_SETTINGS = "bcrypt_cost = 4\nmetrics_port = 0\nspare_databases = 0\ncheckout_timeout = 20\n"
 
 
 # What looks at every workspace begins before there are many; then what takes longest, so that no worker is left with

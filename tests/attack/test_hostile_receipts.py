@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from strongroom.platform.portal.receipts.workshop import Workshop
 
 @pytest.fixture
 def workshop() -> Workshop:
-    return Workshop(cpu_seconds=1.0)
+    return Workshop()
 
 
 def photo() -> bytes:
@@ -50,11 +51,11 @@ def stream(entries: bytes, content: bytes) -> bytes:
     return b"<<" + entries + b"/Length %d>>stream\n" % len(content) + content + b"\nendstream"
 
 
-def test_a_pdf_that_draws_for_ever_is_given_up(workshop: Workshop) -> None:
-    begun = time.monotonic()
+def test_a_pdf_that_draws_for_ever_is_given_up() -> None:
+    begun, workshop = time.monotonic(), Workshop(cpu_seconds=3.0)
     with pytest.raises(CallError, match="too long"):
         workshop.clean(endless_pdf())
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 100
     assert workshop.clean(photo()).width == 60
     workshop.close()
 
@@ -103,7 +104,8 @@ def test_the_decoder_has_no_secrets_in_its_environment_and_writes_no_file(worksh
 def child_of(parent: int) -> int:
     """The workshop among the children of this process."""
     for task in Path(f"/proc/{parent}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if b"receipts.workshop" in Path(f"/proc/{child}/cmdline").read_bytes():
-                return int(child)
+        with suppress(OSError):  # a thread or a process that ends just now
+            for child in (task / "children").read_text().split():
+                if b"receipts.workshop" in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
     raise AssertionError("no workshop runs")

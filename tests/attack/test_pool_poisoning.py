@@ -56,7 +56,7 @@ def test_under_faults_each_answer_carries_its_own_tenants_marker(
                 continue
 
     def killer() -> None:
-        pick = random.Random(99)
+        pick, since = random.Random(99), None
         with embedded_server.connect_admin() as admin:
             while not done.is_set():
                 name = pick.choice(tenants).database
@@ -68,7 +68,11 @@ def test_under_faults_each_answer_carries_its_own_tenants_marker(
                     ([t.database for t in tenants],),
                 ).fetchone()
                 if row and row[0] > BUDGET + 3:  # sessions that were just ended may still be on their way out
-                    over.append(row[0])
+                    since = since or time.monotonic()
+                    if time.monotonic() - since > 5:
+                        over.append(row[0])
+                else:
+                    since = None
                 time.sleep(0.02)
 
     threads = [threading.Thread(target=user, args=(seed,)) for seed in range(THREADS)]

@@ -9,6 +9,7 @@ from typing import Any
 import bcrypt
 import pytest
 from flask import Flask
+from hashing import let_all_hash
 from recovery_mail import asked_link
 from werkzeug.test import TestResponse
 
@@ -25,7 +26,8 @@ NEW = "marmalade under seven bridges"
 @pytest.fixture(scope="module")
 def two(portal: Portal) -> Generator[list[Flask]]:
     """Two web processes' worth: each has connections, pools, caches and memory of its own."""
-    with open_platform(portal.platform.settings, "web") as one, open_platform(portal.platform.settings, "web") as other:
+    settings = replace(portal.platform.settings, checkout_timeout=60.0)  # nobody is sent away for a busy machine
+    with open_platform(settings, "web") as one, open_platform(settings, "web") as other:
         yield [create_app(one), create_app(other)]
 
 
@@ -68,11 +70,12 @@ def test_of_sixty_tries_at_one_account_five_are_looked_at(
 ) -> None:
     hashed, real = [], bcrypt.hashpw
     monkeypatch.setattr(bcrypt, "hashpw", lambda secret, salt: hashed.append(1) or real(secret, salt))
+    let_all_hash(monkeypatch)  # who finds no place to hash has not tried, and somebody else may
     wrong = {"email": portal.email(Role.OWNER), "password": "a wrong password"}
     codes = [one.status_code for one in crowd.at_once(60, "/sign-in", wrong, "/sign-in", "198.51.100.{}")]
     assert codes.count(429) == 55
-    assert set(codes) <= {401, 429, 503}
-    assert 1 <= len(hashed) <= 5
+    assert set(codes) == {401, 429}
+    assert len(hashed) == 5
 
 
 def test_of_sixty_tries_from_one_address_as_many_as_its_limit(portal: Portal, crowd: Crowd) -> None:

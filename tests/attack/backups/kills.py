@@ -23,7 +23,10 @@ def group(_home: Homestead, child: Child, pick: random.Random) -> bool:
     """The process with its `pg_dump` or `pg_restore`, as when the memory is full or somebody closes a terminal."""
     if not _after(child, pick):
         return False
-    os.killpg(child.pid, signal.SIGKILL)
+    try:
+        os.killpg(child.pid, signal.SIGKILL)
+    except ProcessLookupError:  # it leads no group yet, or has just ended
+        return False
     return True
 
 

@@ -74,7 +74,7 @@ class Saboteur(threading.Thread):
         self.join()
 
     def _attempt(self, kind: str, act: Callable[[], object]) -> None:
-        for last in (False,) * 200 + (True,):
+        for last in (False,) * 2000 + (True,):
             try:
                 if act():
                     self.counts[kind] += 1

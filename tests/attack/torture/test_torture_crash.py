@@ -13,7 +13,7 @@ from strongroom.config.settings import load_settings
 @pytest.mark.timeout(400)  # a server of its own, which restarts several times
 def test_a_crash_of_the_server_costs_nobody_the_own_marker(home: Path) -> None:
     weights = dict.fromkeys(WEIGHTS, 0) | {"crash": 3, "terminate": 2, "suspend": 2}
-    plan = Plan(requests=1_500, offices=4, pace=1.0, weights=weights, patience=0.2, least=0.3)
+    plan = Plan(requests=1_500, offices=4, pace=1.0, weights=weights, patience=1.0, least=0.1)
     report = run_on(load_settings(home), plan)
     assert not report.problems, str(report)
     assert report.wrong_markers == 0

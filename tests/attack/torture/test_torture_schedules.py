@@ -34,7 +34,7 @@ BOUNDED = settings(
 )
 TENANTS, BUDGET, PER_TENANT = 4, 3, 2
 SMALL = {"connection_budget": BUDGET, "connections_per_tenant": PER_TENANT, "checkout_timeout": 0.02}
-PATIENCE = 20.0  # seconds
+PATIENCE = 120.0  # seconds
 WHICH = st.integers(0, TENANTS - 1)
 ANY = st.integers(0, 99)
 STATEMENTS = [fault for fault in FAULTS if fault not in {"generator", "slow", "raise", "cancel"}]

@@ -22,7 +22,7 @@ from strongroom.platform.control.platform import Platform, open_platform
 from strongroom.platform.tenants.records import Tenant
 from strongroom.platform.web.app import create_app
 
-SETTLING = 20.0  # seconds after which everything must be quiet again; waits for the condition, not for the time
+SETTLING = 120.0  # seconds after which everything must be quiet again; waits for the condition, not for the time
 _LEFT_BEHIND = text("SELECT key, value #>> '{}' FROM app.setting WHERE key IN ('marker', 'half-done')")
 _BACKENDS = "SELECT count(*) FROM pg_stat_activity WHERE datname = ANY(%s) AND usename = datname"
 

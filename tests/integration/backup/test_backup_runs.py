@@ -321,7 +321,7 @@ def test_a_process_killed_in_the_middle_of_a_backup_leaves_nothing_false(
     assert back_up(platform, scratch, workspace.id).state is BackupState.VERIFIED
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -381,8 +381,15 @@ def test_a_backup_past_its_time_goes_with_its_objects_but_never_the_last_verifie
 
 
 def test_the_worker_backs_up_what_is_due_and_then_nothing_is(
-    platform: Platform, workspace: Workspace, another: Workspace
+    platform: Platform,
+    scratch: ScratchPool,
+    workspace: Workspace,
+    another: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(tasks, "_scratch", lambda _settings: scratch)  # none lingers on into other tests
+    # No start time of theirs passes while the test runs.
+    monkeypatch.setattr("strongroom.backup.due.last_start", lambda *_: datetime(2000, 1, 1, tzinfo=UTC))
     assert {workspace.id, another.id} <= set(runs.due_now(platform))
     tasks.queue_due(platform)
     tasks.queue_due(platform)

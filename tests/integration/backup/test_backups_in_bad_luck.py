@@ -127,7 +127,7 @@ def paused_dump(
     tick = threading.Event()
 
     def reached() -> None:
-        for _ in range(1500):
+        for _ in range(6000):
             if marker.exists():
                 return
             tick.wait(0.02)

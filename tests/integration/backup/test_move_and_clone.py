@@ -187,7 +187,7 @@ def test_a_killed_move_is_cured(platform, workspace, elsewhere, number, cure) ->
     before = workspace.tenant()
     home = str(platform.settings.home)
     subprocess.run(
-        [sys.executable, "-c", KILLER, home, f"{workspace.slug}:{number}:{elsewhere}"], check=True, timeout=100
+        [sys.executable, "-c", KILLER, home, f"{workspace.slug}:{number}:{elsewhere}"], check=True, timeout=280
     )
     killed = workspace.tenant()
     assert killed.placement_id == before.placement_id
@@ -351,7 +351,7 @@ with open_platform(load_settings(Path(sys.argv[1]))) as platform:
 def test_what_a_killed_clone_has_left_goes_after_a_day_and_nothing_else_does(platform, workspace) -> None:
     slug, unknown = f"c-{new_uuid7().hex[8:20]}", new_id()
     command = [sys.executable, "-c", KILLED_CLONE, str(platform.settings.home), workspace.slug, slug]
-    killed = subprocess.run(command, check=False, capture_output=True, timeout=100)
+    killed = subprocess.run(command, check=False, capture_output=True, timeout=280)
     made = killed.stdout.decode().strip()
     assert receipts_of(platform, made), killed.stderr.decode()
     platform.keys.create_tenant(unknown)  # as of a workspace whose row was lost with the control database

@@ -17,7 +17,7 @@ from strongroom.platform.web.gateway import Served
 from strongroom.platform.web.patience import Patience
 
 PATIENCE = Patience(
-    request=0.8, idle=1.2, body=0.8, rate=200_000, stalled=0.8, step=200_000, hurried=0.3, look_every=0.1
+    request=3.0, idle=3.0, body=0.8, rate=200_000, stalled=0.8, step=200_000, hurried=0.3, look_every=0.1
 )
 MOST = 1024 * 1024
 BIG = bytes(12 * 1024 * 1024)

@@ -10,7 +10,7 @@ from edge_worker import MOST, PATIENCE
 
 # h2 (RFC 9113): the client's preface with empty settings.
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
-LONG = 12.0
+LONG = 60.0
 POST = b"POST / HTTP/1.1\r\nHost: acme.localhost\r\nContent-Length: 1000\r\n\r\n"
 
 
@@ -51,12 +51,12 @@ def test_who_keeps_the_window_of_http2_shut_is_cut_off_whatever_else_it_asks(htt
     with https.connect(protocols=["h2"]) as caller:
         caller.sendall(PREFACE + shut + h2_get(1, b"/big"))
         caller.settimeout(0.3)
-        assert asked_until_the_end(caller, 6)
+        assert asked_until_the_end(caller, 15)
 
 
 def asked_until_the_end(caller, seconds):
     def ask(count):
-        time.sleep(0.3)  # often enough not to be idle, and few enough to have streams left
+        time.sleep(1.0)  # often enough not to be idle, and few enough to have streams left
         return h2_get(2 * count + 3, b"/")
 
     return spoken_to_until_the_end(caller, ask, seconds)
@@ -160,7 +160,7 @@ def test_slow_senders_take_no_thread_from_others(https):
             stack.enter_context(https.connect()).sendall(POST + b"x")
         began = time.monotonic()
         assert {status for status, _, _ in pool.map(lambda _: https.ask(), range(10))} == {200}
-        assert time.monotonic() - began < PATIENCE.body * 5  # ten turns of two threads would take longer
+        assert time.monotonic() - began < PATIENCE.body * 9  # twenty senders in two threads would take ten turns
 
 
 def test_an_answer_is_sent_whole_to_who_reads_it(https):

@@ -166,7 +166,7 @@ def test_a_lock_that_is_let_go_is_waited_for(platform, server, fleet, revisions)
             if len(seen) == 1:
                 session.execute("COMMIT")
 
-        wish = Wish(0, 2, 0, folder, Patience(tries=50, lock_ms=50, pause=0.01))
+        wish = Wish(0, 2, 0, folder, Patience(tries=2000, lock_ms=50, pause=0.01))
         assert migrate_fleet(platform, wish, let_go).complete
 
 
@@ -388,7 +388,7 @@ with open_platform(load_settings(Path(sys.argv[1]))) as platform:
 def killed_at(moment: str, count: int, platform: Platform, folder: Path) -> int:
     """Run `fleet migrate` in a process that kills itself when it calls `queries.<moment>` for the `count`th time."""
     arguments = [str(platform.settings.home), str(folder), moment, str(count)]
-    run = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=60)
+    run = subprocess.run([sys.executable, "-c", KILLED, *arguments], check=False, timeout=280)
     return run.returncode
 
 

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from procrastinate import RetryStrategy
 from sqlalchemy import text
 
 from strongroom.config.errors import FailedError, UnavailableError
@@ -126,7 +127,11 @@ def test_a_second_job_of_the_same_queueing_lock_is_not_queued_and_the_transactio
     assert sorted(ran, key=str) == [("uk", "first"), ("uk", "third")]
 
 
-def test_a_failure_is_tried_again_later_and_a_bug_is_not(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_tried_again_later_and_a_bug_is_not(
+    platform: Platform, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_an_hour = RetryStrategy(max_attempts=6, wait=3600, retry_exceptions=[FailedError])
+    monkeypatch.setattr(app.tasks["test_fail"], "retry_strategy", in_an_hour)
     with platform.control.begin() as conn:
         defer_in(conn, "test_fail")
         defer_in(conn, "test_bug")

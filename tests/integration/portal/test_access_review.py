@@ -65,6 +65,7 @@ def test_what_was_refused_is_no_use(house: Portal) -> None:
 
 def test_it_is_written_once_a_day_and_not_on_each_request(house: Portal) -> None:
     browser, writes = house.signed_in(Role.ADMIN), list[str]()
+    began = datetime.now(UTC).date()
 
     def listen(_conn: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if "permission_use" in statement and statement.startswith("INSERT"):
@@ -78,7 +79,7 @@ def test_it_is_written_once_a_day_and_not_on_each_request(house: Portal) -> None
             assert browser.get("/members/invite").status_code == 200
     finally:
         event.remove(engine, "before_cursor_execute", listen)
-    assert len(writes) == 1
+    assert 1 <= len(writes) <= len({began, datetime.now(UTC).date()})
 
 
 def test_a_later_day_replaces_the_earlier_and_never_the_other_way(house: Portal) -> None:
@@ -99,6 +100,8 @@ def test_the_page_flags_a_stale_admin_at_the_edge_of_sixty_days(house: Portal, m
         admin = house.people["acme", Role.ADMIN]
         conn.execute(update(t.member).where(t.member.c.id == admin).values(last_seen_at=None))
         last = conn.scalar(select(seen.last_seen_at).where(seen.member_id == admin).order_by(seen.last_seen_at.desc()))
+        of_owner = seen.member_id == house.people["acme", Role.OWNER]
+        conn.execute(update(t.session).where(of_owner).values(last_seen_at=last))
     assert last
     for beyond, flagged in ((timedelta(seconds=-1), False), (timedelta(0), True)):
         at(monkeypatch, last + timedelta(days=60) + beyond)

@@ -61,7 +61,7 @@ def test_reading_the_page_changes_nothing(ada: Person) -> None:
     assert page.status_code == 200
     assert "every session of your account ends" in page.text
     assert ada.email not in page.text
-    assert "Ada" not in page.text
+    assert "Ada Lovelace" not in page.text
     assert [mine.status(), thief.status()] == [200, 200]
 
 

@@ -98,7 +98,7 @@ def test_a_newer_link_ends_the_older_one_and_a_changed_password_ends_both(portal
     assert browser.get(newer).status_code == 410
 
 
-@pytest.mark.parametrize(("seconds", "status"), [(-2, 200), (2, 410)])
+@pytest.mark.parametrize(("seconds", "status"), [(-60, 200), (2, 410)])
 def test_it_ends_after_thirty_minutes(portal: Portal, forgetful: UUID, seconds: int, status: int) -> None:
     with portal.database(W) as conn:
         token = links.make(conn, forgetful, links.RESET, GOOD_FOR)

@@ -50,7 +50,7 @@ def user_of(settings: Settings) -> subprocess.Popen[str]:
 
 
 def close(process: subprocess.Popen[str]) -> None:
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
 
 
 def test_starts_and_stops(server: EmbeddedServer) -> None:

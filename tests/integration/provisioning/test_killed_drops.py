@@ -90,7 +90,7 @@ def killed_at_each(platform: Platform) -> dict[str, Tenant]:
     """A workspace for each moment; whoever gave it up was killed then."""
     found = {moment: half_built(platform) for moment in MOMENTS}
     orders = [f"{tenant.id}:{moment}" for moment, tenant in found.items()]
-    subprocess.run([sys.executable, "-c", KILLER, str(platform.settings.home), *orders], check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", KILLER, str(platform.settings.home), *orders], check=True, timeout=280)
     return found
 
 

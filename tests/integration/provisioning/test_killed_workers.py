@@ -78,7 +78,7 @@ def killed(platform: Platform) -> dict[str, list[Tenant]]:
 
 def kill(platform: Platform, workers: dict[str, list[Tenant]]) -> None:
     orders = [f"{tenant.id}:{moment}" for moment, pair in workers.items() for tenant in pair]
-    subprocess.run([sys.executable, "-c", KILLER, str(platform.settings.home), *orders], check=True, timeout=100)
+    subprocess.run([sys.executable, "-c", KILLER, str(platform.settings.home), *orders], check=True, timeout=280)
 
 
 def pending(platform: Platform) -> Tenant:

@@ -37,11 +37,12 @@ def check(configuration, **keywords):
 if INSTALLED and os.geteuid() == 0:
 
     @pytest.mark.parametrize("given_away", INSTALLED, indirect=True)
-    def test_it_serves_as_that_account_and_follows_none_of_its_links(given_away, tmp_path):
+    def test_it_serves_as_that_account_and_follows_none_of_its_links(given_away, tmp_path, wait_for):
         edge, owner = given_away
         plant_links(edge, tmp_path)
         edge.start_proxy()
-        assert edge.accounts() == {(owner.pw_uid, owner.pw_gid)}
+        account = (owner.pw_uid, owner.pw_gid)
+        wait_for(lambda: edge.accounts() == {account}, "what serves is another account")
         assert (list(tmp_path.iterdir()), tmp_path.stat().st_uid) == ([], 0)
 
 

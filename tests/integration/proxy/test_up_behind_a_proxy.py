@@ -67,7 +67,7 @@ def up(settings, wait_for):
         yield words
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(120)
 
 
 def get(settings, index, host, path):

@@ -22,7 +22,7 @@ def ask(settings, certificate, headers=None, version=None):
     if version:
         context.maximum_version = version
     with (
-        socket.create_connection(("127.0.0.1", settings.worker_ports[0]), 5) as plain,
+        socket.create_connection(("127.0.0.1", settings.worker_ports[0]), 30) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as secure,
     ):
         connection = http.client.HTTPConnection("acme.localhost")

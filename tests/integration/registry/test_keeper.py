@@ -195,11 +195,14 @@ def test_after_the_control_database_was_away_no_process_grows_until_all_have_cla
 ) -> None:
     monkeypatch.setattr(keeper, "_SETTLING_SECONDS", 3600.0)
     registry = opener(checkout_timeout=0.5)
+    parameters = registry._keeper._parameters() | {"application_name": f"keeper {tenant.id}"}  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(registry._keeper, "_parameters", lambda: parameters)  # pyright: ignore[reportPrivateUsage]
     warm(registry, tenant)
     process = registry._keeper.process_id  # pyright: ignore[reportPrivateUsage]  # which row of the table is ours
-    with control(platform) as conn:
+    with control(platform) as conn:  # the keepers of others, for an hour, would let nothing grow either
         conn.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'strongroom keeper'"
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+            (f"keeper {tenant.id}",),
         )
         conn.execute("DELETE FROM connection_lease WHERE process_id = %s", (process,))
         until(lambda: lease_of(conn, process) is not None)
@@ -258,10 +261,10 @@ def test_the_lease_carries_the_counters_for_all_to_read(platform: Platform, tena
     warm(registry, tenant)
     process = registry._keeper.process_id  # pyright: ignore[reportPrivateUsage]  # which row of the table is ours
     with control(platform) as conn:
-        until(lambda: bool((lease_of(conn, process) or {}).get("busiest")))
+        used = [{"tenant": tenant.id, "uses": 1, "open": 1}]
+        until(lambda: (lease_of(conn, process) or {}).get("busiest") == used)
         counters = lease_of(conn, process) or {}
     assert counters["breaker"] == "closed"
-    assert counters["busiest"] == [{"tenant": tenant.id, "uses": 1, "open": 1}]
     assert counters.keys() == registry.stats()["embedded"].keys()
 
 

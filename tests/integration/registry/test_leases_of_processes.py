@@ -183,7 +183,9 @@ def test_a_tenant_at_the_limit_of_its_own_login_is_refused_at_once_and_others_co
     full, other = some[:2]
     platform.registry.forget(full)
     holder, late = opened(platform), opened(platform, checkout_timeout=3600.0)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = %s"
     with embedded_server.connect_admin() as admin:
+        until(lambda: admin.execute(sessions, (full.role,)).fetchone() == (0,))
         admin.execute(f"ALTER ROLE {full.role} CONNECTION LIMIT 1")
         try:
             with holder.borrow(full):

@@ -47,6 +47,7 @@ def log() -> io.StringIO:
 
 @pytest.fixture(autouse=True)
 def handler(log: io.StringIO) -> Generator[logging.Handler]:
+    gc.collect()  # what earlier tests left speaks now
     handler = logging.StreamHandler(log)
     logging.getLogger().addHandler(handler)
     yield handler

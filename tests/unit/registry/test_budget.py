@@ -27,7 +27,7 @@ class Harness:
         self.budget: Budget[Conn] = Budget(size, per_key)
         self.made: list[Conn] = []
 
-    def take(self, key: str, timeout: float = 0.2) -> Conn:
+    def take(self, key: str, timeout: float = 30) -> Conn:
         return self.budget.acquire(key, lambda: self._make(key), timeout)
 
     def give(self, conn: Conn) -> None:
@@ -89,7 +89,7 @@ def test_a_waiter_gets_the_connection_that_its_own_key_returns() -> None:
     h = Harness(1)
     busy = h.take("a")
     got: list[Conn] = []
-    thread = threading.Thread(target=lambda: got.append(h.take("a", 2)))
+    thread = threading.Thread(target=lambda: got.append(h.take("a", 30)))
     thread.start()
     _until(lambda: h.budget.counters().waiting == 1)
     h.give(busy)
@@ -101,7 +101,7 @@ def test_a_waiter_of_another_key_gets_the_place_and_the_old_connection_is_closed
     h = Harness(1)
     busy = h.take("a")
     got: list[Conn] = []
-    thread = threading.Thread(target=lambda: got.append(h.take("b", 2)))
+    thread = threading.Thread(target=lambda: got.append(h.take("b", 30)))
     thread.start()
     _until(lambda: h.budget.counters().waiting == 1)
     h.give(busy)
@@ -217,7 +217,7 @@ def test_at_most_two_connections_are_opened_at_once() -> None:
             now -= 1
         return Conn("a")
 
-    threads = [threading.Thread(target=lambda: budget.acquire("a", slow, 5)) for _ in range(10)]
+    threads = [threading.Thread(target=lambda: budget.acquire("a", slow, 30)) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -282,7 +282,7 @@ def test_growing_serves_those_who_wait() -> None:
     h = Harness(1)
     h.take("a")
     got: list[Conn] = []
-    thread = threading.Thread(target=lambda: got.append(h.take("b", 5)))
+    thread = threading.Thread(target=lambda: got.append(h.take("b", 30)))
     thread.start()
     _until(lambda: h.budget.counters().waiting == 1)
     h.budget.resize(2)
@@ -316,7 +316,7 @@ def test_a_place_counts_as_taken_until_its_connection_is_really_closed() -> None
 
     budget: Budget[Conn] = Budget(2, 4, close=close)
     for key in "ab":
-        budget.release(key, budget.acquire(key, lambda key=key: Conn(key), 1))
+        budget.release(key, budget.acquire(key, lambda key=key: Conn(key), 30))
     budget.resize(0)
     assert seen == [2]
     assert budget.places() == 0
@@ -325,7 +325,7 @@ def test_a_place_counts_as_taken_until_its_connection_is_really_closed() -> None
 def test_whoever_gives_places_up_tells_when_they_are_free() -> None:
     woken: list[int] = []
     budget: Budget[Conn] = Budget(2, 4, wake=lambda: woken.append(budget.places()))
-    conn = budget.acquire("a", lambda: Conn("a"), 1)
+    conn = budget.acquire("a", lambda: Conn("a"), 30)
     budget.resize(0)
     assert woken == []
     budget.release("a", conn)
@@ -343,14 +343,17 @@ def test_when_the_lease_has_run_out_nothing_is_opened_beyond_what_is_held() -> N
     assert h.open() == 1
 
 
-def test_where_there_may_be_more_places_nothing_is_closed_before_they_were_asked_for() -> None:
+def test_where_there_may_be_more_places_nothing_is_closed_before_they_were_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("strongroom.platform.registry.budget.GROWTH", 20.0)
     asked = threading.Event()
     budget: Budget[Conn] = Budget(1, 4, most=10, wake=asked.set)
-    first = budget.acquire("a", lambda: Conn("a"), 1)
+    first = budget.acquire("a", lambda: Conn("a"), 30)
     budget.release("a", first)
-    growing = threading.Thread(target=lambda: (asked.wait(5), budget.resize(2, may_grow=True)))
+    growing = threading.Thread(target=lambda: (asked.wait(30), budget.resize(2, may_grow=True)))
     growing.start()
-    budget.acquire("b", lambda: Conn("b"), 1)
+    budget.acquire("b", lambda: Conn("b"), 30)
     growing.join()
     assert not first.closed
 
@@ -361,7 +364,7 @@ def test_a_tenant_without_any_connection_goes_before_one_that_has_some() -> None
     order: list[str] = []
 
     def wait(key: str) -> None:
-        order.append(h.take(key, 5).key)
+        order.append(h.take(key, 30).key)
 
     threads = [threading.Thread(target=wait, args=("noisy",))]
     threads[0].start()
@@ -380,9 +383,9 @@ def test_a_tenant_without_any_connection_goes_before_one_that_has_some() -> None
 
 def test_when_the_place_of_another_connection_helps_more_the_one_returned_still_goes_to_its_own_tenant() -> None:
     budget: Budget[Conn] = Budget(2, 1, most=3)
-    budget.release("z", budget.acquire("z", lambda: Conn("z"), 1))
+    budget.release("z", budget.acquire("z", lambda: Conn("z"), 30))
     budget.resize(2, may_grow=True)  # so that whoever comes waits for growth, and none is closed meanwhile
-    of_a = budget.acquire("a", lambda: Conn("a"), 1)
+    of_a = budget.acquire("a", lambda: Conn("a"), 30)
     got: dict[str, Conn] = {}
 
     def wait(key: str) -> None:
@@ -398,7 +401,7 @@ def test_when_the_place_of_another_connection_helps_more_the_one_returned_still_
         _until(lambda: time.monotonic() - since > 2 * FAIRNESS)
         budget.release("a", of_a)
         for thread in threads:
-            thread.join(5)
+            thread.join(30)
     assert got["a"] is of_a
     assert set(got) == {"a", "b"}
 

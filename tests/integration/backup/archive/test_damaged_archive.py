@@ -44,7 +44,8 @@ def truncated(store: LocalStore, name: str) -> bytes:
 
 def swapped(store: LocalStore, name: str) -> bytes:
     """Another object of the same folder."""
-    other = next(found.name for found in store.list(name.rpartition("/")[0]) if found.name > name)
+    folder = name.rpartition("/")[0] if "/base/" in name else name.rsplit("/", 2)[0]  # the next piece may be tomorrow's
+    other = next(found.name for found in store.list(folder) if found.name > name)
     with store.open(other) as file:
         return file.read()
 

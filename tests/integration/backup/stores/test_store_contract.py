@@ -210,7 +210,7 @@ def test_of_many_writers_of_one_name_exactly_one_wins(store: Store) -> None:
         try:
             with store.create("a/1") as target:
                 target.write(bytes([number]) * SMALL)
-                together.wait(20)
+                together.wait(120)
         except RefusedError:
             return False
         return True
