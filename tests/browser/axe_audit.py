@@ -30,6 +30,7 @@ def audit(page: Page, path: str) -> list[str]:
 
 def audit_shown(page: Page, path: str) -> list[str]:
     """The same for the page that is shown already, such as the answer to a form."""
+    page.wait_for_load_state()
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found: list[str] = []
     for name, (width, height) in (("desktop", DESKTOP), ("phone", PHONE)):

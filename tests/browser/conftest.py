@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from live_service import LiveService, live_service
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 from sample_data import Workspace, busy_workspace, fresh_workspace
 from watched_browser import Visitors, Watch, chromium
 
@@ -17,6 +17,8 @@ from strongroom.platform.web.app import create_app
 from strongroom.platform.web.tls import ensure_certificates, tls_files
 from strongroom.provisioning.demo.source import SHIPPED
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
+
+expect.set_options(timeout=60_000)  # a slow machine is no fault of a page
 
 HERE = Path(__file__).parent
 SHARED_RECEIPTS = HERE.parents[1].parent / "shared" / "data" / "receipts"

@@ -18,8 +18,8 @@ from strongroom.platform.web.listening import answers_https
 
 ROOT = Path(__file__).parents[2]
 READY = "Strongroom is ready"
-_READY_SECONDS = 100.0
-_STOP_SECONDS = 30.0
+_READY_SECONDS = 200.0
+_STOP_SECONDS = 100.0
 _PROGRAM = (sys.executable, "-P", "-m", "strongroom")
 
 
@@ -50,7 +50,7 @@ class LiveService:
         """A connection to the portal's port."""
         return socket.create_connection((self.settings.bind_host, self.settings.https_port), 2)
 
-    def wait_for_web(self, seconds: float = 30) -> None:
+    def wait_for_web(self, seconds: float = 120) -> None:
         """Return when the portal answers again."""
         deadline = time.monotonic() + seconds
         while not answers_https(self.settings):

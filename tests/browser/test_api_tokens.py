@@ -20,6 +20,7 @@ def test_a_token_is_made_tried_and_revoked(visitors: Visitors, watch: Watch, wor
     page.get_by_role("button", name="Make the token").click()
     token = page.get_by_label("Token", exact=True).input_value()
     assert token.startswith("srt_")
+    page.wait_for_load_state()  # a script copies
     _picture(page, "made")
     page.get_by_role("button", name="Copy the token").click()
     expect(page.get_by_text("Copied")).to_be_visible()

@@ -115,7 +115,7 @@ class Traffic:
     def of(self, path: str) -> int:
         """Bytes that opening `path` costs, receipts aside."""
         self._bytes.clear()
-        self._page.goto(path)
+        self._page.goto(path, wait_until="networkidle")  # what came later would be counted for the next path
         return sum(size for request, size in self._bytes.items() if request not in self._pictures)
 
     def _on_response(self, event: dict[str, Any]) -> None:

@@ -49,9 +49,11 @@ def test_next_and_previous_walk_the_list_without_a_gap(page: Page) -> None:
     first = rows(page)
     page.get_by_role("link", name="Next").click()
     expect(page.get_by_role("link", name="Previous")).to_be_visible()
+    page.wait_for_load_state()  # till then some rows may be missing
     assert not set(first) & set(rows(page))
     page.get_by_role("link", name="Previous").click()
     expect(page.locator("[data-row-link]").first).to_have_attribute("href", first[0])
+    page.wait_for_load_state()
     assert rows(page) == first
 
 
@@ -69,6 +71,7 @@ def test_every_flow_works_by_keyboard_alone(visitors: Visitors, workspace: Works
     page.keyboard.type("taxi")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/expenses\?q=taxi$"))
+    page.wait_for_load_state()  # the keys need the script
     merchants = page.locator("[data-row-link]")
     page.keyboard.press("j")
     expect(merchants.nth(0)).to_be_focused()
@@ -79,9 +82,11 @@ def test_every_flow_works_by_keyboard_alone(visitors: Visitors, workspace: Works
     wanted = merchants.nth(1).inner_text()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text(wanted)
+    page.wait_for_load_state()
 
     page.keyboard.press("n")
     expect(page.get_by_role("heading", level=1)).to_have_text("Add expense")
+    page.wait_for_load_state()
     expect(page.get_by_label("Merchant").last).to_be_focused()
     page.keyboard.type("Bakery")
     tab_to(page, "#amount")

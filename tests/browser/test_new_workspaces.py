@@ -40,18 +40,20 @@ def test_signing_up_leads_to_a_ready_workspace(service: LiveService, visitors: V
     page = visitors.stranger(service.url())
     page.get_by_role("link", name="Start a workspace").first.click()
     slug = f"juniper-{new_id()[:6]}"
+    expect(page.get_by_label("Company or team")).to_be_visible()
+    page.wait_for_load_state()  # a script makes the address
     page.get_by_label("Company or team").fill("Juniper & Co")
     expect(page.locator("#slug")).to_have_value("juniper-co")
     page.get_by_label("Address").fill(slug)
     expect(page.get_by_text("is free")).to_be_visible()
     page.get_by_label("Your e-mail").fill("juno@juniper.example")
     page.get_by_role("button", name="Start the workspace").click()
-    expect(page.get_by_role("heading", name="Juniper & Co is ready")).to_be_visible(timeout=20_000)
+    expect(page.get_by_role("heading", name="Juniper & Co is ready")).to_be_visible(timeout=120_000)
     page.get_by_role("link", name="Choose a password").click()
     accept(page, "Juno Adeyemi")
     assert urlsplit(page.url).hostname == f"{slug}.localhost"
     expect(page.get_by_role("heading", name="First steps")).to_be_visible()
-    certified_within(service, f"{slug}.localhost", 10)
+    certified_within(service, f"{slug}.localhost", 120)
 
 
 def certified_within(service: LiveService, host: str, seconds: float) -> None:

@@ -27,6 +27,7 @@ def test_an_app_is_enrolled_and_its_code_signs_in(visitors: Visitors, watch: Wat
     page.get_by_label("Code", exact=True).fill(TOTP(secret).now())
     page.get_by_role("button", name="Turn it on").click()
     expect(page.get_by_role("heading", name="Your authenticator app is set up.")).to_be_visible()
+    page.wait_for_load_state()  # till then some codes may be missing
     codes = page.locator(".codes code").all_inner_texts()
     assert len(set(codes)) == 10
     assert all(one in unquote(page.get_by_role("link", name="Download").get_attribute("href") or "") for one in codes)
@@ -63,6 +64,8 @@ def test_a_passkey_is_enrolled_and_signs_in_after_the_password_and_alone(
     page = visitors.member(workspace, Role.MEMBER, "/settings/security")
     with authenticator(page):
         page.get_by_role("link", name="Add a passkey").click()
+        expect(page.get_by_role("button", name="Create the passkey")).to_be_visible()
+        page.wait_for_load_state()  # a script asks the authenticator
         page.get_by_label("Name").fill("Work laptop")
         page.get_by_role("button", name="Create the passkey").click()
         expect(page.get_by_role("heading", name="Your passkey is added.")).to_be_visible()
@@ -72,10 +75,12 @@ def test_a_passkey_is_enrolled_and_signs_in_after_the_password_and_alone(
         sign_out(page)
         sign_in(page, workspace.email(Role.MEMBER))
         expect(page.get_by_text("Now your passkey")).to_be_visible()
+        page.wait_for_load_state()
         page.get_by_role("button", name="Use your passkey").click()
         expect(page.get_by_role("heading", level=1, name="Dashboard")).to_be_visible()
 
         sign_out(page)
+        page.wait_for_load_state()
         page.get_by_role("button", name="Sign in with a passkey").click()
         expect(page.get_by_role("heading", level=1, name="Dashboard")).to_be_visible()
 
@@ -83,6 +88,7 @@ def test_a_passkey_is_enrolled_and_signs_in_after_the_password_and_alone(
         page.get_by_role("button", name="Use your passkey").click()
         expect(page).to_have_url(f"{workspace.url}/settings/security")
         expect(page.get_by_text(re.compile("last used just now"))).to_be_visible()
+        page.wait_for_load_state()
         page.get_by_role("button", name="Remove the passkey Work laptop").click()
         page.get_by_role("button", name="Remove it").click()
         expect(page.get_by_text("The passkey is removed.")).to_be_visible()
@@ -101,13 +107,16 @@ def test_axe_finds_nothing_on_the_way_and_what_was_typed_survives_a_step_up(
     watch.expect(401, 422)
     page = visitors.member(workspace, Role.OWNER, "/settings/security", bypass_csp=True)
     page.get_by_role("button", name="Set up an authenticator app").click()
+    expect(page.locator("#secret")).to_be_visible()
     found = audit_shown(page, "the app")
     secret = page.locator("#secret").inner_text().replace(" ", "")
     page.get_by_label("Code", exact=True).fill("000000")
     page.get_by_role("button", name="Turn it on").click()
+    expect(page.locator(".field-error")).to_be_visible()
     found += audit_shown(page, "the app after a wrong code")
     page.get_by_label("Code", exact=True).fill(TOTP(secret).now())
     page.get_by_role("button", name="Turn it on").click()
+    expect(page.get_by_role("heading", name="Your authenticator app is set up.")).to_be_visible()
     found += audit_shown(page, "the recovery codes")
     code = page.locator(".codes code").first.inner_text()
     found += audit(page, "/settings/security")
@@ -124,14 +133,17 @@ def test_axe_finds_nothing_on_the_way_and_what_was_typed_survives_a_step_up(
     page.get_by_label("Your password").fill(PASSWORD)
     page.get_by_label("Code from your app, or a recovery code").fill(code)
     page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
     found += audit_shown(page, "the kept form")
     page.get_by_role("button", name="Go on").click()
     expect(page.get_by_role("heading", name="Invitation for new@people.example")).to_be_visible()
 
     stranger = visitors.stranger(f"{workspace.url}/sign-in", bypass_csp=True)
     sign_in(stranger, workspace.email(Role.OWNER))
+    expect(stranger.get_by_role("heading", name="Is it you?")).to_be_visible()
     found += audit_shown(stranger, "the second factor") + audit(stranger, "/sign-in/second?use=recovery")
     stranger.get_by_role("button", name="Go on").click()
+    expect(stranger.get_by_role("alert")).to_be_visible()
     found += audit_shown(stranger, "a wrong recovery code")
     assert not found, "\n".join(found)
 

@@ -29,6 +29,8 @@ def test_a_receipt_becomes_an_expense_that_is_approved_and_counted(
 ) -> None:
     spender = visitors.member(workspace, Role.CONTRIBUTOR)
     spender.get_by_role("link", name="Add expense").first.click()
+    expect(spender.get_by_role("heading", level=1, name="Add expense")).to_be_visible()
+    spender.wait_for_load_state()  # scripts take the file
     spender.locator("[data-drop] input[type=file]").first.set_input_files(receipt)
     picture = spender.locator(".viewer-stage img")
     expect(picture).to_be_visible()
@@ -42,6 +44,7 @@ def test_a_receipt_becomes_an_expense_that_is_approved_and_counted(
     category = first_category(spender)
     spender.get_by_role("button", name="Save as a draft").click()
     expect(spender.get_by_text("Saved as a draft.")).to_be_visible()
+    spender.wait_for_load_state()
 
     spender.get_by_label("Choose Great Western Railway, 12 Mar 2024").check()
     spender.get_by_role("button", name="Submit 1 expense").click()

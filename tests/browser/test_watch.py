@@ -1,7 +1,7 @@
 """The watch over the other tests' pages sees what it is there for."""
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from watched_browser import Visitors, Watch
 
 ORIGIN = "https://watched.localhost"
@@ -21,14 +21,21 @@ POLICY = {"Content-Security-Policy": "default-src 'self'; script-src 'nonce-good
 )
 def test_what_no_page_may_do_is_noticed(browser: Browser, page: str, problem: str) -> None:
     visitors = Visitors(browser, Watch())
-    serve(visitors, page).wait_for_timeout(100)
-    assert any(problem in found for found in visitors.watch.problems), visitors.watch.problems
+    shown = serve(visitors, page)
+    for _ in range(300):
+        if any(problem in found for found in visitors.watch.problems):
+            break
+        shown.wait_for_timeout(100)
+    else:
+        raise AssertionError(visitors.watch.problems)
     visitors.close()
 
 
 def test_a_page_that_behaves_passes(browser: Browser) -> None:
     visitors = Visitors(browser, Watch())
-    serve(visitors, "<script nonce=good>document.title = 'fine'</script>").wait_for_timeout(100)
+    shown = serve(visitors, "<script nonce=good>document.title = 'fine'</script>")
+    expect(shown).to_have_title("fine")
+    shown.wait_for_timeout(100)
     assert visitors.watch.problems == []
     visitors.close()
 

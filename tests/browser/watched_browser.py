@@ -112,7 +112,7 @@ class Visitors:
             "ignore_https_errors": True,  # the local authority is unknown to Chromium
         }
         context = self.browser.new_context(**(wanted | options))
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         self.watch.over(context)
         self.contexts.append(context)
         return context
