@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import pytest
 from ordeal import Plan
 from run_ordeal import endure
 
 
-@pytest.mark.timeout(400)  # a server of its own, which crashes several times
 def test_whatever_is_killed_backups_tell_the_truth_and_workspaces_are_served(home: Path) -> None:
     plan = Plan(
         rounds=15,

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from run import run_on
 from saboteur import WEIGHTS
 from torture import Plan
@@ -10,7 +9,6 @@ from torture import Plan
 from strongroom.config.settings import load_settings
 
 
-@pytest.mark.timeout(400)  # a server of its own, which restarts several times
 def test_a_crash_of_the_server_costs_nobody_the_own_marker(home: Path) -> None:
     weights = dict.fromkeys(WEIGHTS, 0) | {"crash": 3, "terminate": 2, "suspend": 2}
     plan = Plan(requests=1_500, offices=4, pace=1.0, weights=weights, patience=1.0, least=0.1)

@@ -210,7 +210,6 @@ class Schedule(RuleBasedStateMachine):
             one.broken |= one.office is office
 
 
-@pytest.mark.timeout(300)  # seconds of CPU are few, but connections are opened one by one
 def test_in_no_order_of_events_does_a_connection_cross_tenants_or_get_lost(
     platform: Platform, embedded_server: EmbeddedServer, tenant_factory: Any
 ) -> None:

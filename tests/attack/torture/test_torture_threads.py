@@ -2,14 +2,12 @@
 
 from typing import Any
 
-import pytest
 from torture import Plan, torture
 
 from strongroom.platform.control.platform import Platform
 from strongroom.provisioning.postgres.embedded import EmbeddedServer
 
 
-@pytest.mark.timeout(400)  # a busy machine makes the workspaces slowly
 def test_each_answer_carries_its_own_tenants_marker(
     platform: Platform, embedded_server: EmbeddedServer, tenant_factory: Any
 ) -> None:

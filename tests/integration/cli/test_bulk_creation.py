@@ -339,7 +339,6 @@ def alive(pid):
         return False
 
 
-@pytest.mark.timeout(240)  # five runs of the command, one after the other
 def test_whatever_ends_it_ends_it_between_two_workspaces_and_a_repeat_finishes(
     initialised, platform, create, make_list
 ):

@@ -57,7 +57,7 @@ def wait_for(condition, seconds, what):
 
 def call(home, *arguments):
     return subprocess.run(
-        [*PROGRAM, "--home", str(home), *arguments], capture_output=True, text=True, timeout=60, check=False
+        [*PROGRAM, "--home", str(home), *arguments], capture_output=True, text=True, timeout=180, check=False
     )
 
 

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import pyrage
-import pytest
 import zstandard
 
 import strongroom
@@ -38,7 +37,6 @@ def script_of_the_document(home: Path, backups: Path, master_key: Path) -> str:
     return script
 
 
-@pytest.mark.timeout(300)  # two homes are made, and a dozen commands run
 def test_its_commands_bring_everything_back_and_open_one_backup_by_hand(
     home: Path, reachable_tmp: Path, tmp_path: Path, public_tools: Path
 ) -> None:

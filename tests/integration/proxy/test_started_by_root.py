@@ -30,7 +30,7 @@ def check(configuration, **keywords):
     """What nginx says about a configuration: (exit code, words)."""
     program = shutil.which("nginx", path=PLACES)
     command = [program, "-t", "-c", configuration]
-    answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, **keywords)
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, **keywords)
     return answer.returncode, answer.stderr
 
 

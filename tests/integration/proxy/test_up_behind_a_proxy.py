@@ -25,7 +25,7 @@ PROGRAM = [sys.executable, "-P", "-m", "strongroom"]
 
 def call(settings, *arguments):
     command = [*PROGRAM, "--home", str(settings.home), *arguments, "--json"]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout)
+    return json.loads(subprocess.run(command, capture_output=True, text=True, timeout=180, check=False).stdout)
 
 
 def processes_of(home, *words):
@@ -62,7 +62,7 @@ def up(settings, wait_for):
         process = subprocess.Popen([*PROGRAM, "--home", str(settings.home), "up"], stdout=out, stderr=out)
     try:
         wait_for(
-            lambda: "Strongroom is ready" in words.read_text() or process.poll() is not None, words.read_text(), 100
+            lambda: "Strongroom is ready" in words.read_text() or process.poll() is not None, words.read_text(), 300
         )
         yield words
     finally:
@@ -86,7 +86,6 @@ def get(settings, index, host, path):
             return answer.status
 
 
-@pytest.mark.timeout(300)  # several processes start, beside the other tests
 def test_each_web_process_has_a_port_and_comes_back_when_killed(settings, wait_for):
     with up(settings, wait_for) as words:
         assert f"Serving the ports {settings.worker_ports[0]} to {settings.worker_ports[1]} to the proxy" in (
@@ -103,14 +102,14 @@ def test_each_web_process_has_a_port_and_comes_back_when_killed(settings, wait_f
         for pid in killed:
             os.kill(pid, signal.SIGKILL)
         assert get(settings, 0, "localhost", "/") == 200
-        wait_for(lambda: answers_proxy(settings, 1), "the killed process did not come back", 60)
+        wait_for(lambda: answers_proxy(settings, 1), "the killed process did not come back", 180)
         assert not set(killed) & set(processes_of(settings.home, "portal", "1"))
 
 
 def test_a_taken_port_is_one_sentence(settings):
     with socket.create_server(("127.0.0.1", settings.worker_ports[1])):
         answer = subprocess.run(
-            [*PROGRAM, "--home", str(settings.home), "up"], capture_output=True, text=True, timeout=60, check=False
+            [*PROGRAM, "--home", str(settings.home), "up"], capture_output=True, text=True, timeout=180, check=False
         )
     assert answer.returncode == 1
     assert answer.stderr.startswith(f"strongroom: Port {settings.worker_ports[1]} ")

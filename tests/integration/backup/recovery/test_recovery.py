@@ -97,7 +97,6 @@ def merchants(platform: Platform, tenant_id: str) -> list[str]:
         return sorted(conn.scalars(select(t.expense.c.merchant)))
 
 
-@pytest.mark.timeout(600)  # six starts of a database server
 def test_killed_at_any_step_the_same_command_goes_on(machine: Machine) -> None:
     kill_after(machine, "superuser was used")
     with pytest.raises(RefusedError, match="repeat the same `strongroom backup recover`"):
