@@ -13,7 +13,7 @@ from procrastinate import RetryStrategy
 from sqlalchemy import text
 
 from strongroom.config.errors import FailedError, UnavailableError
-from strongroom.config.settings import load_settings
+from strongroom.config.settings import Settings, load_settings
 from strongroom.platform.control.platform import Platform, open_platform
 from strongroom.platform.jobs import queries
 from strongroom.platform.jobs.app import BACKUP, UPKEEP, app, defer_in, periodic, task
@@ -244,11 +244,16 @@ def test_a_worker_that_loses_the_database_ends_with_a_sentence_and_no_traceback(
     assert "Traceback" not in said
 
 
-def test_a_worker_that_loses_the_database_during_jobs_shows_no_traceback(home: Path) -> None:
-    settings = load_settings(home)
+def started_server(settings: Settings) -> EmbeddedServer:
     server = EmbeddedServer(settings)
     set_up(settings, server)
     server.start()
+    return server
+
+
+def test_a_worker_that_loses_the_database_during_jobs_shows_no_traceback(home: Path) -> None:
+    settings = load_settings(home)
+    server = started_server(settings)
     with open_platform(settings) as platform:
         with platform.control.begin() as conn:
             defer_in(conn, "test_sleep", seconds=1)  # whose end cannot be noted
@@ -266,9 +271,7 @@ def test_a_worker_that_loses_the_database_during_jobs_shows_no_traceback(home: P
 
 def test_a_worker_does_not_begin_without_the_database(home: Path) -> None:
     settings = load_settings(home)
-    server = EmbeddedServer(settings)
-    set_up(settings, server)
-    server.start()
+    server = started_server(settings)
     with open_platform(settings) as platform:
         server.stop()
         with pytest.raises(UnavailableError, match="does not answer"):
