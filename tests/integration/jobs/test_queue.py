@@ -279,7 +279,8 @@ def test_a_worker_does_not_begin_without_the_database(home: Path) -> None:
 
 
 def run_after_the_heartbeat_is_missed(platform: Platform) -> None:
-    assert [(job.task, job.state) for job in unfinished(platform)] == [("test_sleep", "doing")]
+    # A minute may have begun, and the killed worker have had a periodic job of its own.
+    assert [job.state for job in unfinished(platform) if job.task == "test_sleep"] == ["doing"]
     with platform.control.begin() as conn:
         conn.execute(text("UPDATE procrastinate_workers SET last_heartbeat = now() - interval '21 seconds'"))
     run_worker(platform, wait=False)
