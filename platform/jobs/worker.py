@@ -104,9 +104,9 @@ async def _work(platform: Platform, lanes: Sequence[_Lane], wait: bool) -> None:
             for one in working:
                 one.cancel()
             await asyncio.wait(working)
-            ended_by = [one.exception() for one in working if not one.cancelled()]  # asyncio logs what nobody looks at
-    for error in filter(None, ended_by):
-        raise error
+    for one in working:
+        if not one.cancelled():
+            one.result()  # raises what ended it; what ended others too, the event loop tells
 
 
 async def _work_in(lane: _Lane, platform: Platform, wait: bool) -> None:
