@@ -104,7 +104,7 @@ class Registry:
             with self._connected_once(tenant) as connection:
                 yield connection
             return
-        with self._connected(tenant) as connection:
+        with self._use_newest(tenant, self._connected) as connection:
             yield connection
 
     def borrow(self, tenant: Tenant) -> Loan:
@@ -143,10 +143,7 @@ class Registry:
         finally:
             _retire([target])
 
-    def _connected(self, tenant: Tenant) -> Connection:
-        return self._use_newest(tenant, self._connect)
-
-    def _connect(self, target: Target) -> Connection:
+    def _connected(self, target: Target) -> Connection:
         with self._pool.wanting(target):
             return self._engine.connect()
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,10 +73,7 @@ class Cluster:
 
     def reload(self) -> None:
         """Have a running server read its configuration again; it does so in its own time."""
-        pid = postmaster.running_pid(self.data)
-        if pid is not None:
-            with suppress(ProcessLookupError):  # it has just ended
-                os.kill(pid, signal.SIGHUP)
+        postmaster.send(self.data, signal.SIGHUP)
 
     def is_running(self) -> bool:
         """Say whether the server process lives."""

@@ -69,15 +69,20 @@ def wait_until_ready(pid: int, data: Path, seconds: float, log: Path) -> bool:
     return False
 
 
+def send(data: Path, signal_number: signal.Signals) -> int | None:
+    """Send a signal to the server process of `data`; return that process's id, None if there is none."""
+    pid = running_pid(data)
+    if pid is not None:
+        with suppress(ProcessLookupError):  # it has just ended
+            os.kill(pid, signal_number)
+    return pid
+
+
 def end(data: Path, signal_number: signal.Signals, seconds: float) -> None:
     """Send a signal to the server process of `data`, if there is one, and wait that long for its end."""
-    pid = running_pid(data)
-    if pid is None:
-        return
-    with suppress(ProcessLookupError):  # it has just ended
-        os.kill(pid, signal_number)
+    pid = send(data, signal_number)
     deadline = time.monotonic() + seconds
-    while running_pid(data) == pid and time.monotonic() < deadline:
+    while pid is not None and running_pid(data) == pid and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
