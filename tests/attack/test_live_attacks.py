@@ -177,7 +177,6 @@ def test_nobody_is_missed_in_a_database_that_lets_nobody_in(
 def test_what_got_through_counts_also_when_a_later_attack_cannot_be_made(
     platform: Platform, embedded_server: EmbeddedServer, two: tuple[Tenant, Tenant], monkeypatch
 ) -> None:
-
     def only_these(known: list[Names], _count: int) -> list[Names]:
         return [one for one in known if one.database == two[0].database]
 
