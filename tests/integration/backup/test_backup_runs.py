@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ import pyrage
 import pytest
 import zstandard
 from sqlalchemy import text
+from waiting import wait_for
 
 from strongroom.backup import collect, names, runs, tasks
 from strongroom.backup.prune import plan_pruning, prune
@@ -319,13 +319,6 @@ def test_a_process_killed_in_the_middle_of_a_backup_leaves_nothing_false(
     assert objects_of(platform, workspace) == []
     assert list(platform.settings.run_dir.glob("backup-*")) == []
     assert back_up(platform, scratch, workspace.id).state is BackupState.VERIFIED
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never happened"
-        time.sleep(0.02)
 
 
 def test_a_process_that_was_given_up_cannot_overrule_the_catalogue(

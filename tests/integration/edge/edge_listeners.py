@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from free_ports import free_ports
+from waiting import wait_for
 
 from strongroom.config.settings import SETTINGS_FILE, Settings, load_settings
 
@@ -38,13 +39,6 @@ __all__ = [
 ]
 WORKER = Path(__file__).with_name("edge_worker.py")
 HOST = "acme.localhost"
-
-
-def wait_for(condition, what, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.03)
 
 
 class Authority:

@@ -9,13 +9,13 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from free_ports import free_ports
+from waiting import wait_for
 
 import strongroom
 from strongroom.config.settings import SETTINGS_FILE, load_settings
@@ -53,13 +53,6 @@ def command_of(kind: str, configuration: Path):
     program = str(shutil.which(kind, path=PLACES))
     arguments = {"nginx": ["-c", str(configuration), "-g", "daemon off;"], "haproxy": ["-W", "-f", str(configuration)]}
     return [program, *arguments[kind]]
-
-
-def wait_for(condition, what, seconds=120):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, StatementError
+from waiting import wait_for
 
 from strongroom.config.errors import TenantSuspendedError, UnavailableError, UnknownHostError
 from strongroom.config.settings import Settings
@@ -256,10 +257,8 @@ def test_after_a_switch_nobody_ends_on_the_old_database(platform: Platform, tena
         assert conn.execute(WHO).one()[0] == new.database
     with pytest.raises(UnavailableError, match="moved"), registry.connect(old):
         pass
-    deadline = time.monotonic() + 60
-    while registry.stats()["embedded"]["open"] != 1:  # another thread may just be closing the old one
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    # Another thread may just be closing the old one.
+    wait_for(lambda: registry.stats()["embedded"]["open"] == 1, seconds=60)
     registry.close()
 
 
